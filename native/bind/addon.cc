@@ -1,0 +1,180 @@
+#include "bind/environment.h"
+#include "bind/handle.h"
+#include "bind/ops.h"
+
+/// The addon's own functions: tensors, memory, devices. lib/native.ts has their types.
+namespace nodecudnn {
+namespace {
+
+Device& deviceOf(const Napi::CallbackInfo& info, int index) { return Environment::of(info.Env()).device(info.Env(), index); }
+Device& deviceArgument(const Napi::CallbackInfo& info) { return deviceOf(info, info[0].ToNumber().Int32Value()); }
+
+/// Enqueues, turning the stream's errors into JavaScript's.
+template <class Enqueue>
+void guarded(Napi::Env env, Enqueue enqueue) {
+  try {
+    enqueue();
+  } catch (const Error& error) {
+    throw Environment::of(env).error(env, error.code(), error.what());
+  }
+}
+
+Shape shapeArgument(const Napi::Value& value) {
+  const Napi::Array dims = value.As<Napi::Array>();
+  Shape shape;
+  for (uint32_t i = 0; i < dims.Length(); ++i) shape.push(dims.Get(i).ToNumber().Int64Value());
+  return shape;
+}
+
+/// empty(device, dtype, shape) → handle
+Napi::Value empty(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto dtype = static_cast<DType>(info[1].ToNumber().Int32Value());
+  return wrap(env, std::make_unique<Handle>(allocate(env, deviceArgument(info), dtype, shapeArgument(info[2]))));
+}
+
+/// view(handle, shape) → another handle of the same memory
+Napi::Value view(const Napi::CallbackInfo& info) {
+  auto handle = std::make_unique<Handle>(unwrapHandle(info.Env(), info[0]));
+  handle->shape = shapeArgument(info[1]);
+  return wrap(info.Env(), std::move(handle));
+}
+
+void releaseHandle(const Napi::CallbackInfo& info) { release(info.Env(), info[0]); }
+
+/// write(handle, offset in elements, typed array): the array is copied before the call returns.
+void write(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Handle& handle = unwrapHandle(env, info[0]);
+  const size_t offset = static_cast<size_t>(info[1].ToNumber().Int64Value()) * bytesOf(handle.dtype);
+  const Napi::TypedArray array = info[2].As<Napi::TypedArray>();
+  if (offset + array.ByteLength() > handle.bytes())
+    throw Environment::of(env).error(env, ErrorCode::Argument, concat("Expected at most ", handle.bytes() - offset,
+                                                                     " bytes for tensor but received ", array.ByteLength()));
+  const auto* source = static_cast<const uint8_t*>(array.ArrayBuffer().Data()) + array.ByteOffset();
+  auto staged = std::make_shared<std::vector<uint8_t>>(source, source + array.ByteLength());
+  guarded(env, [&] {
+    deviceOf(info, handle.device).stream.push({"write", {}, {handle.fate}, [staged, target = handle.view(), offset](Context& context) {
+                                                 upload(context, static_cast<uint8_t*>(target.data) + offset, staged->data(), staged->size());
+                                               }});
+  });
+}
+
+Napi::Value newTypedArray(Napi::Env env, DType dtype, size_t count) {
+  switch (dtype) {
+    case DType::Int32:
+      return Napi::Int32Array::New(env, count);
+    case DType::UInt8:
+      return Napi::Uint8Array::New(env, count);
+    default:
+      return Napi::Float32Array::New(env, count);
+  }
+}
+
+/// read(handle) → promise of a typed array. The stream writes into the array, which the promise keeps alive.
+Napi::Value read(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const Handle& handle = unwrapHandle(env, info[0]);
+  const Napi::Value array = newTypedArray(env, handle.dtype, static_cast<size_t>(handle.shape.count()));
+  void* host = array.As<Napi::TypedArray>().ArrayBuffer().Data();
+  Completions* completions = &Environment::of(env).completions;
+  guarded(env, [&] { deviceOf(info, handle.device).stream.checkRoom("read"); });
+  const auto [id, promise] = completions->expect(env, array);
+  // Not in `reads`: a poisoned tensor must reject the promise, not skip the operation.
+  deviceOf(info, handle.device).stream.push({"read", {}, {}, [=, id = id, fate = handle.fate, source = handle.view()](Context& context) {
+    const auto failure = fate->failure();
+    if (!failure) download(context, host, source.data, source.bytes());
+    completions->settle(id, failure);
+  }});
+  return promise;
+}
+
+/// synchronize(device) → promise; rejects with the first failure since the last call.
+Napi::Value synchronize(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Device& device = deviceArgument(info);
+  Completions* completions = &Environment::of(env).completions;
+  guarded(env, [&] { device.stream.checkRoom("synchronize"); });
+  const auto [id, promise] = completions->expect(env, env.Undefined());
+  device.stream.synchronize([=, id = id](std::shared_ptr<const Failure> failure) { completions->settle(id, failure); });
+  return promise;
+}
+
+/// transfer(source, target): from one device of this backend to another, in both streams' order.
+void transfer(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Handle& source = unwrapHandle(env, info[0]);
+  Handle& target = unwrapHandle(env, info[1]);
+  guarded(env, [&] {
+    Stream& stream = deviceOf(info, target.device).stream;
+    stream.wait(deviceOf(info, source.device).stream.record());
+    // This stream owns the source's block until it has read it: see allocator.h.
+    stream.push({"to", {source.fate}, {target.fate}, [block = source.block->block(), from = source.view(), to = target.view()](Context& context) mutable {
+                   copyBetweenDevices(context, from, to);
+                 }});
+  });
+}
+
+Napi::Value memory(const Napi::CallbackInfo& info) {
+  const MemoryStats stats = deviceArgument(info).allocator->stats();
+  Napi::Object object = Napi::Object::New(info.Env());
+  object.Set("liveBytes", static_cast<double>(stats.liveBytes));
+  object.Set("cachedBytes", static_cast<double>(stats.cachedBytes));
+  object.Set("peakBytes", static_cast<double>(stats.peakBytes));
+  object.Set("liveBuffers", static_cast<double>(stats.liveBlocks));
+  object.Set("cacheHits", static_cast<double>(stats.hits));
+  object.Set("cacheMisses", static_cast<double>(stats.misses));
+  return object;
+}
+
+void emptyCache(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] { deviceArgument(info).stream.emptyCache(); });
+}
+
+Napi::Value queued(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(deviceArgument(info).stream.queued()));
+}
+
+void setThreadCount(const Napi::CallbackInfo& info) {
+  const int threads = info[1].ToNumber().Int32Value();
+  guarded(info.Env(), [&] {
+    deviceArgument(info).stream.push({"setThreads", {}, {}, [threads](Context& context) { setThreads(context, threads); }});
+  });
+}
+
+/// describe() → facts about the backend, as strings
+Napi::Value describe(const Napi::CallbackInfo& info) {
+  Napi::Object object = Napi::Object::New(info.Env());
+  for (const auto& [name, value] : describeBackend()) object.Set(name, value);
+  object.Set("devices", std::to_string(deviceCount()));
+  return object;
+}
+
+/// initialize((code, message, op) → Error)
+void initialize(const Napi::CallbackInfo& info) {
+  Environment::of(info.Env()).setErrorFactory(info[0].As<Napi::Function>());
+}
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  env.SetInstanceData(std::make_unique<Environment>(env).release());
+  exports.Set("initialize", Napi::Function::New(env, initialize));
+  exports.Set("describe", Napi::Function::New(env, describe));
+  exports.Set("empty", Napi::Function::New(env, empty));
+  exports.Set("view", Napi::Function::New(env, view));
+  exports.Set("release", Napi::Function::New(env, releaseHandle));
+  exports.Set("write", Napi::Function::New(env, write));
+  exports.Set("read", Napi::Function::New(env, read));
+  exports.Set("transfer", Napi::Function::New(env, transfer));
+  exports.Set("synchronize", Napi::Function::New(env, synchronize));
+  exports.Set("memory", Napi::Function::New(env, memory));
+  exports.Set("emptyCache", Napi::Function::New(env, emptyCache));
+  exports.Set("queued", Napi::Function::New(env, queued));
+  exports.Set("setThreads", Napi::Function::New(env, setThreadCount));
+  exportOps(exports);
+  return exports;
+}
+
+NODE_API_MODULE(node_cudnn, init)
+
+}  // namespace
+}  // namespace nodecudnn

@@ -1,0 +1,83 @@
+#include "bind/environment.h"
+
+namespace nodecudnn {
+
+Completions::Completions(Napi::Env env)
+    : wake_(Napi::ThreadSafeFunction::New(env, Napi::Function(), "node-cudnn", 0, 1)) {
+  wake_.Unref(env);
+}
+
+std::pair<uint64_t, Napi::Promise> Completions::expect(Napi::Env env, Napi::Value result) {
+  if (pending_.empty()) wake_.Ref(env);
+  Pending pending{Napi::Promise::Deferred::New(env), {}};
+  if (!result.IsUndefined()) pending.result = Napi::Persistent(result.As<Napi::Object>());
+  const Napi::Promise promise = pending.deferred.Promise();
+  pending_.emplace(++lastId_, std::move(pending));
+  return {lastId_, promise};
+}
+
+void Completions::settle(uint64_t id, std::shared_ptr<const Failure> failure) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (!alive_) return;
+  settled_.emplace_back(id, std::move(failure));
+  // Under the lock: after close() the function may not be called any more.
+  if (settled_.size() == 1) wake_.NonBlockingCall([this](Napi::Env env, Napi::Function) { drain(env); });
+}
+
+void Completions::drain(Napi::Env env) {
+  std::vector<Settled> settled;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    settled.swap(settled_);
+  }
+  for (const auto& [id, failure] : settled) {
+    const Napi::HandleScope scope(env);
+    const auto found = pending_.find(id);
+    const Pending& pending = found->second;
+    if (failure)
+      pending.deferred.Reject(
+          Environment::of(env).error(env, failure->code, failure->cause, failure->op).Value());
+    else
+      pending.deferred.Resolve(pending.result.IsEmpty() ? env.Undefined() : pending.result.Value());
+    pending_.erase(found);
+  }
+  if (pending_.empty()) wake_.Unref(env);
+}
+
+void Completions::close() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  alive_ = false;
+  settled_.clear();
+}
+
+Environment::Environment(Napi::Env env) : completions(env) {
+  // Registered after the thread-safe function was made, so it runs before that one's own hook.
+  env.AddCleanupHook([this] { stop(); });
+}
+
+Environment& Environment::of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
+
+Device& Environment::device(Napi::Env env, int index) {
+  if (index < 0 || index >= deviceCount())
+    throw error(env, ErrorCode::Argument, concat("Expected device index below ", deviceCount(), " but received ", index));
+  if (devices_.size() <= static_cast<size_t>(index)) devices_.resize(index + 1);
+  auto& device = devices_[index];
+  if (!device) device = std::make_unique<Device>(index);
+  return *device;
+}
+
+Napi::Error Environment::error(Napi::Env env, ErrorCode code, const std::string& message,
+                               const std::string& op) const {
+  const Napi::Value made = errorFactory_.Call({Napi::Number::New(env, static_cast<int>(code)),
+                                               Napi::String::New(env, message), Napi::String::New(env, op)});
+  return Napi::Error(env, made);
+}
+
+void Environment::stop() {
+  completions.close();
+  for (auto& device : devices_)
+    if (device) device->stream.stop();
+  devices_.clear();
+}
+
+}  // namespace nodecudnn

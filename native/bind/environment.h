@@ -1,0 +1,71 @@
+#pragma once
+#include <napi.h>
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "core/stream.h"
+
+namespace nodecudnn {
+
+/// One device as one JavaScript environment sees it: its memory and its stream.
+struct Device {
+  explicit Device(int index)
+      : index(index), allocator(std::make_shared<Allocator>(index)), stream(index, allocator) {}
+  const int index;
+  const std::shared_ptr<Allocator> allocator;
+  Stream stream;
+};
+
+/// The promises that stream threads settle. The process stays alive while there is one.
+class Completions {
+ public:
+  explicit Completions(Napi::Env env);
+  /// JavaScript thread: a promise that resolves with `result` (an object or undefined) when its id is settled.
+  std::pair<uint64_t, Napi::Promise> expect(Napi::Env env, Napi::Value result);
+  /// Any thread: rejects the promise if there is a failure, and does nothing once the environment has ended.
+  void settle(uint64_t id, std::shared_ptr<const Failure> failure);
+  /// JavaScript thread: the environment ends.
+  void close();
+
+ private:
+  struct Pending {
+    Napi::Promise::Deferred deferred;
+    Napi::ObjectReference result;  // Empty for undefined.
+  };
+  using Settled = std::pair<uint64_t, std::shared_ptr<const Failure>>;
+  void drain(Napi::Env env);
+
+  std::map<uint64_t, Pending> pending_;  // JavaScript thread only, like the next two.
+  uint64_t lastId_ = 0;
+  Napi::ThreadSafeFunction wake_;
+  std::mutex mutex_;
+  std::vector<Settled> settled_;
+  bool alive_ = true;
+};
+
+/// What belongs to one JavaScript environment (the main thread's, a worker's). Nothing is process-global.
+class Environment {
+ public:
+  explicit Environment(Napi::Env env);
+  static Environment& of(Napi::Env env);
+
+  /// Creates the device at first use.
+  Device& device(Napi::Env env, int index);
+  /// A typed error of lib/errors.ts.
+  Napi::Error error(Napi::Env env, ErrorCode code, const std::string& message, const std::string& op = "") const;
+  void setErrorFactory(Napi::Function factory) { errorFactory_ = Napi::Persistent(factory); }
+
+  Completions completions;
+
+ private:
+  void stop();
+
+  std::vector<std::unique_ptr<Device>> devices_;
+  Napi::FunctionReference errorFactory_;
+};
+
+}  // namespace nodecudnn

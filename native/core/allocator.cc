@@ -1,0 +1,80 @@
+#include "core/allocator.h"
+
+#include <algorithm>
+
+#include "core/backend.h"
+#include "core/error.h"
+
+namespace nodecudnn {
+namespace {
+
+constexpr size_t kLargeBytes = size_t{1} << 20;
+
+/// Size classes keep the number of distinct sizes small: powers of two up to 1 MiB, then multiples of 2 MiB.
+size_t roundUp(size_t bytes) {
+  if (bytes > kLargeBytes) return (bytes + kBlockAlignment - 1) / kBlockAlignment * kBlockAlignment;
+  size_t rounded = 64;
+  while (rounded < bytes) rounded *= 2;
+  return rounded;
+}
+
+/// A cached block serves a request if no more than a quarter of it is wasted.
+bool fits(size_t blockBytes, size_t bytes) { return blockBytes - bytes <= bytes / 4; }
+
+}  // namespace
+
+Allocator::Block::Block(std::shared_ptr<Allocator> owner, void* data, size_t bytes)
+    : owner_(std::move(owner)), data_(data), bytes_(bytes) {}
+
+Allocator::Block::~Block() { owner_->release(data_, bytes_); }
+
+Allocator::~Allocator() { takeCache(); }
+
+std::shared_ptr<Block> Allocator::allocate(size_t bytes) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  size_t rounded = roundUp(bytes);
+  void* data = nullptr;
+  auto found = cache_.lower_bound(rounded);
+  if (found != cache_.end() && fits(found->first, rounded)) {
+    rounded = found->first;
+    data = found->second;
+    cache_.erase(found);
+    stats_.cachedBytes -= rounded;
+    ++stats_.hits;
+  } else {
+    data = allocateDeviceMemory(device_, rounded);
+    if (data == nullptr)
+      throw Error(ErrorCode::OutOfMemory, concat("Expected ", bytes, " bytes of free memory on device ", device_, " but ",
+                                                 stats_.liveBytes, " bytes are in use and no more could be had"));
+    ++stats_.misses;
+  }
+  stats_.liveBytes += rounded;
+  ++stats_.liveBlocks;
+  stats_.peakBytes = std::max(stats_.peakBytes, stats_.liveBytes + stats_.cachedBytes);
+  return std::make_shared<Block>(shared_from_this(), data, rounded);
+}
+
+void Allocator::release(void* data, size_t bytes) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  stats_.liveBytes -= bytes;
+  --stats_.liveBlocks;
+  stats_.cachedBytes += bytes;
+  cache_.emplace(bytes, data);
+}
+
+std::shared_ptr<void> Allocator::takeCache() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  stats_.cachedBytes = 0;
+  auto taken = std::make_shared<Cache>(std::move(cache_));
+  cache_.clear();
+  return std::shared_ptr<void>(taken.get(), [device = device_, taken](void*) {
+    for (const auto& [bytes, data] : *taken) freeDeviceMemory(device, data, bytes);
+  });
+}
+
+MemoryStats Allocator::stats() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return stats_;
+}
+
+}  // namespace nodecudnn

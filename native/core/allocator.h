@@ -1,0 +1,59 @@
+#pragma once
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <mutex>
+
+namespace nodecudnn {
+
+constexpr size_t kBlockAlignment = size_t{2} << 20;
+
+struct MemoryStats {
+  size_t liveBytes = 0, cachedBytes = 0, peakBytes = 0, liveBlocks = 0, hits = 0, misses = 0;
+};
+
+/// Caches freed blocks of one device by size.
+///
+/// Invariant (stream order): a block handed out here may still be used by operations that are already in its
+/// device's queue. Whoever receives it may touch it only from an operation enqueued later on the same stream.
+/// Another stream that reads a block therefore owns it (`std::shared_ptr<Block>`) until it has done so.
+class Allocator : public std::enable_shared_from_this<Allocator> {
+ public:
+  class Block {
+   public:
+    Block(std::shared_ptr<Allocator> owner, void* data, size_t bytes);
+    ~Block();
+    Block(const Block&) = delete;
+    Block& operator=(const Block&) = delete;
+    void* data() const { return data_; }
+    size_t bytes() const { return bytes_; }
+
+   private:
+    std::shared_ptr<Allocator> owner_;
+    void* data_;
+    size_t bytes_;
+  };
+
+  explicit Allocator(int device) : device_(device) {}
+  ~Allocator();
+
+  /// Throws Error(OutOfMemory).
+  std::shared_ptr<Block> allocate(size_t bytes);
+  /// Takes all cached blocks away. They are freed with the returned object, which has to happen in the
+  /// stream's order, since queued operations may still use them.
+  std::shared_ptr<void> takeCache();
+  MemoryStats stats() const;
+
+ private:
+  using Cache = std::multimap<size_t, void*>;
+  void release(void* data, size_t bytes);
+
+  const int device_;
+  mutable std::mutex mutex_;
+  Cache cache_;
+  MemoryStats stats_;
+};
+
+using Block = Allocator::Block;
+
+}  // namespace nodecudnn

@@ -1,0 +1,43 @@
+#pragma once
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/allocator.h"
+#include "core/tensor.h"
+
+/// What a backend supplies beside the operations of ops.h. A backend is a link target: there is exactly one
+/// definition of each function in an addon.
+namespace nodecudnn {
+
+class Context;
+struct ContextDeleter {
+  void operator()(Context*) const;
+};
+using ContextPtr = std::unique_ptr<Context, ContextDeleter>;
+
+/// Called on the device's stream thread, which is the only one that uses the context, and deletes it.
+/// Workspace comes from the allocator, so that it is counted. Does not throw: what can fail is made at first use,
+/// where it fails the operation that needs it.
+ContextPtr makeContext(int device, Allocator& allocator);
+
+/// How many devices may be asked for.
+int deviceCount();
+/// Device memory, aligned to kBlockAlignment. Null where there is none left.
+void* allocateDeviceMemory(int device, size_t bytes);
+void freeDeviceMemory(int device, void* data, size_t bytes);
+
+/// Host memory to device memory and back; both have completed for the host's memory when they return.
+void upload(Context&, void* device, const void* host, size_t bytes);
+void download(Context&, void* host, const void* device, size_t bytes);
+/// From another device of this backend, whose stream has been waited for.
+void copyBetweenDevices(Context&, const Tensor& source, Tensor& target);
+
+/// Threads that the operations of this device use.
+void setThreads(Context&, int threads);
+
+/// Facts for `alexnet doctor`: name and value.
+std::vector<std::pair<std::string, std::string>> describeBackend();
+
+}  // namespace nodecudnn

@@ -1,0 +1,34 @@
+#pragma once
+#include <sstream>
+#include <stdexcept>
+#include <string>
+
+namespace nodecudnn {
+
+/// Which typed error of lib/errors.ts a failure becomes.
+enum class ErrorCode { Internal, OutOfMemory, QueueFull, Argument };
+
+class Error : public std::runtime_error {
+ public:
+  Error(ErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
+  ErrorCode code() const { return code_; }
+
+ private:
+  ErrorCode code_;
+};
+
+template <class... Parts>
+std::string concat(const Parts&... parts) {
+  std::ostringstream out;
+  (out << ... << parts);
+  return out.str();
+}
+
+}  // namespace nodecudnn
+
+/// States what an operation relies on; the message is "Expected … for … but received …".
+#define CHECK(condition, ...)                                                                     \
+  do {                                                                                            \
+    if (!(condition))                                                                             \
+      throw ::nodecudnn::Error(::nodecudnn::ErrorCode::Argument, ::nodecudnn::concat(__VA_ARGS__)); \
+  } while (false)

@@ -1,0 +1,111 @@
+#include "core/stream.h"
+
+namespace nodecudnn {
+
+void Event::pass() {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    done_ = true;
+  }
+  passed_.notify_all();
+}
+
+void Event::wait() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  passed_.wait(lock, [this] { return done_; });
+}
+
+Stream::Stream(int device, std::shared_ptr<Allocator> allocator)
+    : allocator_(std::move(allocator)), thread_([this, device] { run(device); }) {}
+
+Stream::~Stream() {
+  stop();
+  thread_.join();
+}
+
+void Stream::checkRoom(const char* name) const {
+  if (queued() >= kMaxQueued)
+    throw Error(ErrorCode::QueueFull, concat("Expected fewer than ", kMaxQueued, " operations waiting before ", name,
+                                             " but received one more: await data() or synchronize() now and then"));
+}
+
+void Stream::push(Operation operation) {
+  checkRoom(operation.name);
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (stopping_) return;
+    queue_.push_back(std::move(operation));
+  }
+  filled_.notify_one();
+}
+
+void Stream::synchronize(Done done) {
+  push({"synchronize", {}, {}, [this, done = std::move(done)](Context&) { done(std::exchange(firstFailure_, nullptr)); }});
+}
+
+std::shared_ptr<Event> Stream::record() {
+  auto event = std::make_shared<Event>();
+  // The last owner of the guard is the queued operation: the event passes when that has run or was dropped.
+  std::shared_ptr<void> guard(event.get(), [event](void*) { event->pass(); });
+  push({"record", {}, {}, [guard = std::move(guard)](Context&) {}});
+  return event;
+}
+
+void Stream::wait(std::shared_ptr<Event> event) {
+  push({"wait", {}, {}, [event = std::move(event)](Context&) { event->wait(); }});
+}
+
+void Stream::emptyCache() {
+  push({"emptyCache", {}, {}, [cache = allocator_->takeCache()](Context&) {}});
+}
+
+void Stream::stop() {
+  std::deque<Operation> dropped;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    stopping_ = true;
+    dropped.swap(queue_);
+  }
+  filled_.notify_one();
+}
+
+size_t Stream::queued() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return queue_.size();
+}
+
+void Stream::run(int device) {
+  const ContextPtr context = makeContext(device, *allocator_);
+  for (;;) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    filled_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+    if (stopping_) return;
+    Operation operation = std::move(queue_.front());
+    queue_.pop_front();
+    lock.unlock();
+    execute(operation, *context);
+  }
+}
+
+void Stream::execute(Operation& operation, Context& context) {
+  std::shared_ptr<const Failure> failure;
+  for (const auto* fates : {&operation.reads, &operation.writes})
+    for (const FatePtr& fate : *fates)
+      if (!failure) failure = fate->failure();
+  if (!failure) {
+    try {
+      operation.run(context);
+      return;
+    } catch (const Error& error) {
+      failure = std::make_shared<Failure>(Failure{operation.name, error.what(), error.code()});
+    } catch (const std::bad_alloc&) {
+      failure = std::make_shared<Failure>(Failure{operation.name, "out of host memory", ErrorCode::OutOfMemory});
+    } catch (const std::exception& error) {
+      failure = std::make_shared<Failure>(Failure{operation.name, error.what(), ErrorCode::Internal});
+    }
+    if (!firstFailure_) firstFailure_ = failure;
+  }
+  for (const FatePtr& fate : operation.writes) fate->poison(failure);
+}
+
+}  // namespace nodecudnn

@@ -1,0 +1,93 @@
+#pragma once
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/backend.h"
+#include "core/error.h"
+
+namespace nodecudnn {
+
+/// Why a tensor holds no valid numbers: the first operation that failed, and its reason.
+struct Failure {
+  std::string op;
+  std::string cause;
+  ErrorCode code;
+};
+
+/// Whether a tensor's numbers are valid; shared by its handle and the queued operations that touch it.
+class Fate {
+ public:
+  std::shared_ptr<const Failure> failure() const { return std::atomic_load(&failure_); }
+  void poison(std::shared_ptr<const Failure> failure) { std::atomic_store(&failure_, std::move(failure)); }
+
+ private:
+  std::shared_ptr<const Failure> failure_;
+};
+using FatePtr = std::shared_ptr<Fate>;
+
+/// A point in a stream's order that another stream can wait for. It also passes when the work before it was dropped.
+class Event {
+ public:
+  void pass();
+  void wait();
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable passed_;
+  bool done_ = false;
+};
+
+/// One FIFO queue of operations and the thread that runs them. Enqueuing never waits.
+class Stream {
+ public:
+  /// An operation: skipped when one of `reads` or `writes` is poisoned; `writes` are poisoned when it fails.
+  struct Operation {
+    const char* name;
+    std::vector<FatePtr> reads, writes;
+    std::function<void(Context&)> run;
+  };
+  using Done = std::function<void(std::shared_ptr<const Failure>)>;
+
+  Stream(int device, std::shared_ptr<Allocator> allocator);
+  ~Stream();
+
+  /// Throws Error(QueueFull) when kMaxQueued operations are waiting.
+  void push(Operation operation);
+  /// Throws as `push` would. Only the thread that pushes can rely on it.
+  void checkRoom(const char* name) const;
+  /// Calls `done` on the stream thread with the first failure since the last call, or null.
+  void synchronize(Done done);
+  /// An event that passes when all that is queued now has run.
+  std::shared_ptr<Event> record();
+  void wait(std::shared_ptr<Event> event);
+  /// Frees the memory that the allocator caches, in the stream's order.
+  void emptyCache();
+
+  /// Drops what is queued; the thread ends after the operation it is in. The destructor waits for that. Streams
+  /// that may wait for each other are all stopped before the first is destroyed.
+  void stop();
+  size_t queued() const;
+
+  static constexpr size_t kMaxQueued = 16384;
+
+ private:
+  void run(int device);
+  void execute(Operation& operation, Context& context);
+
+  std::shared_ptr<Allocator> allocator_;
+  mutable std::mutex mutex_;
+  std::condition_variable filled_;
+  std::deque<Operation> queue_;
+  std::shared_ptr<const Failure> firstFailure_;  // Touched by the stream thread only.
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace nodecudnn

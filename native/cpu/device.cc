@@ -1,0 +1,85 @@
+#include <omp.h>
+#include <sys/mman.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "core/backend.h"
+#include "cpu/context.h"
+
+namespace nodecudnn {
+namespace {
+
+Isa detectIsa() {
+  switch (dnnl::get_effective_cpu_isa()) {
+    case dnnl::cpu_isa::avx512_core:
+    case dnnl::cpu_isa::avx512_core_vnni:
+    case dnnl::cpu_isa::avx512_core_bf16:
+    case dnnl::cpu_isa::avx512_core_fp16:
+    case dnnl::cpu_isa::avx512_core_amx:
+    case dnnl::cpu_isa::avx512_core_amx_fp16:
+      return Isa::Avx512;
+    case dnnl::cpu_isa::avx2:
+    case dnnl::cpu_isa::avx2_vnni:
+    case dnnl::cpu_isa::avx2_vnni_2:
+      return Isa::Avx2;
+    default:
+      return Isa::Baseline;
+  }
+}
+
+const char* nameOf(Isa isa) {
+  return isa == Isa::Avx512 ? "AVX-512" : isa == Isa::Avx2 ? "AVX2" : "baseline";
+}
+
+}  // namespace
+
+Context::Context(Allocator& allocator)
+    : isa(detectIsa()), threads(omp_get_num_procs()), engine(dnnl::engine::kind::cpu, 0), stream(engine), allocator_(allocator) {}
+
+void* Context::workspace(int slot, size_t bytes) {
+  std::shared_ptr<Block>& block = workspaces_[slot];
+  if (!block || block->bytes() < bytes) {
+    block.reset();
+    block = allocator_.allocate(bytes);
+  }
+  return block->data();
+}
+
+void ContextDeleter::operator()(Context* context) const { delete context; }
+
+ContextPtr makeContext(int, Allocator& allocator) {
+  return ContextPtr(std::make_unique<Context>(allocator).release());
+}
+
+int deviceCount() { return 16; }
+
+void* allocateDeviceMemory(int, size_t bytes) {
+  const size_t alignment = bytes >= kBlockAlignment ? kBlockAlignment : 64;
+  void* data = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+  if (data != nullptr && bytes >= kBlockAlignment) madvise(data, bytes, MADV_HUGEPAGE);
+  return data;
+}
+
+void freeDeviceMemory(int, void* data, size_t) { std::free(data); }
+
+void upload(Context&, void* device, const void* host, size_t bytes) { std::memcpy(device, host, bytes); }
+void download(Context&, void* host, const void* device, size_t bytes) { std::memcpy(host, device, bytes); }
+
+void copyBetweenDevices(Context&, const Tensor& source, Tensor& target) {
+  std::memcpy(target.data, source.data, target.bytes());
+}
+
+void setThreads(Context& context, int threads) {
+  context.threads = threads;
+  omp_set_num_threads(threads);
+}
+
+std::vector<std::pair<std::string, std::string>> describeBackend() {
+  const dnnl_version_t* version = dnnl_version();
+  return {{"onednn", concat(version->major, '.', version->minor, '.', version->patch)},
+          {"instructionSet", nameOf(detectIsa())},
+          {"threads", std::to_string(omp_get_num_procs())}};
+}
+
+}  // namespace nodecudnn
