@@ -1,0 +1,167 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { ArgumentError, DisposedError, expected, ShapeError } from './errors.js';
+import type { Saved } from './native.js';
+import { keep, tidy, unscoped } from './scope.js';
+import { empty, full, type GraphLink, sameShape, Tensor } from './tensor.js';
+
+/** The gradients of an operation's inputs, in their order; null for an input that has none. */
+export type Backward = (dy: Tensor, needs: readonly boolean[]) => readonly (Tensor | null)[];
+
+/** What an operation keeps for its backward; freed with the graph. */
+export class Tape {
+  readonly #owned: { dispose(): void }[] = [];
+
+  /** Keeps the numbers of `tensor`, even if that is disposed. */
+  save(tensor: Tensor): Tensor {
+    const saved = unscoped(() => tensor.view(tensor.shape));
+    this.#owned.push(saved);
+    return saved;
+  }
+
+  /** Keeps a backend's saved state, which belongs to the device of `tensor`. */
+  own(saved: Saved, tensor: Tensor): Saved {
+    const { backend } = tensor.device;
+    this.#owned.push({ dispose: () => backend.release(saved) });
+    return saved;
+  }
+
+  dispose(): void {
+    for (const item of this.#owned.splice(0)) item.dispose();
+  }
+}
+
+const mode = new AsyncLocalStorage<'off'>();
+
+/** Runs `body` (sync or async) without recording: nothing is kept for a backward. */
+export function noGrad<T>(body: () => T): T {
+  return mode.run('off', body);
+}
+
+let created = 0;
+
+/** A recorded operation: how to get the gradients of its inputs from that of its output. */
+class GraphNode implements GraphLink {
+  readonly id = created++;
+  /** Its output, and the later operations that took it as an input. */
+  #references = 1;
+  #backward: Backward | undefined;
+
+  constructor(
+    readonly op: string,
+    /** For each input the operation that made it, the leaf that wants a gradient, or nothing. */
+    readonly inputs: readonly (GraphNode | Tensor | undefined)[],
+    readonly tape: Tape,
+    backward: Backward,
+  ) {
+    this.#backward = backward;
+    for (const input of inputs) if (input instanceof GraphNode) input.#references++;
+  }
+
+  /** The gradients of the inputs. What was kept for them is freed: this can be called once. */
+  gradients(dy: Tensor): readonly (Tensor | null)[] {
+    const backward = this.#backward;
+    if (backward === undefined) {
+      throw new DisposedError(expected('graph that was not used up by an earlier backward', this.op, 'a used one'));
+    }
+    const needs = this.inputs.map((input) => input !== undefined);
+    const gradients = noGrad(() => tidy(() => backward(dy, needs)));
+    this.#free();
+    return gradients;
+  }
+
+  release(): void {
+    const waiting: GraphNode[] = [this];
+    for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
+      if (--node.#references > 0) continue;
+      node.#free();
+      for (const input of node.inputs) if (input instanceof GraphNode) waiting.push(input);
+    }
+  }
+
+  #free(): void {
+    this.#backward = undefined;
+    this.tape.dispose();
+  }
+}
+
+/**
+ * Records an operation, if one of its inputs wants a gradient. `keepFor` is called then, and returns the backward.
+ * @returns `output`
+ */
+export function record(
+  op: string,
+  output: Tensor,
+  inputs: readonly (Tensor | null | undefined)[],
+  keepFor: (tape: Tape) => Backward,
+): Tensor {
+  if (!recording(inputs)) return output;
+  const edges = inputs.map((input) => {
+    if (input?.link instanceof GraphNode) return input.link;
+    return input?.requiresGrad ? input : undefined;
+  });
+  const tape = new Tape();
+  output.link = new GraphNode(op, edges, tape, keepFor(tape));
+  return output;
+}
+
+/** Whether an operation on these inputs will be recorded. */
+export function recording(inputs: readonly (Tensor | null | undefined)[]): boolean {
+  return mode.getStore() !== 'off' && inputs.some((input) => input?.requiresGrad || input?.link !== undefined);
+}
+
+/**
+ * Computes d loss / d leaf for every leaf with `requiresGrad` that `loss` was computed from, and adds it to the leaf's
+ * `grad`. Frees the graph as it goes: one graph serves one backward.
+ * @param cotangent the gradient of `loss`, of its shape; default 1, for a scalar
+ */
+export function backward(loss: Tensor, cotangent?: Tensor): void {
+  const root = loss.link;
+  if (!(root instanceof GraphNode)) {
+    throw new ArgumentError(expected('tensor computed from one that requires a gradient', 'loss', loss.toString()));
+  }
+  if (cotangent === undefined && loss.size !== 1) {
+    throw new ShapeError(expected('cotangent, or a loss of one element', 'loss', loss.shape));
+  }
+  if (cotangent !== undefined && !sameShape(cotangent.shape, loss.shape)) {
+    throw new ShapeError(expected(`shape [${loss.shape.join(', ')}]`, 'cotangent', cotangent.shape));
+  }
+  unscoped(() => {
+    const pending = new Map<GraphNode, Tensor>();
+    pending.set(root, cotangent?.view(cotangent.shape) ?? full(loss.shape, 1, { device: loss.device }));
+    try {
+      for (const node of newestFirst(root)) {
+        const dy = pending.get(node);
+        if (dy === undefined) continue;
+        pending.delete(node);
+        const gradients = node.gradients(dy);
+        dy.dispose();
+        node.inputs.forEach((input, i) => {
+          const gradient = gradients[i];
+          if (!gradient) return;
+          if (input instanceof GraphNode) pending.set(input, sum(pending.get(input), gradient));
+          else if (input !== undefined) input.grad = sum(input.grad, gradient);
+          else gradient.dispose();
+        });
+      }
+    } finally {
+      for (const gradient of pending.values()) gradient.dispose();
+    }
+  });
+}
+
+/** An operation is newer than those that made its inputs. */
+function newestFirst(root: GraphNode): GraphNode[] {
+  const found = new Set<GraphNode>([root]);
+  for (const node of found) for (const input of node.inputs) if (input instanceof GraphNode) found.add(input);
+  return [...found].sort((a, b) => b.id - a.id);
+}
+
+/** Gradients may share memory with others: a sum is a new tensor. Takes both over. */
+function sum(a: Tensor | undefined, b: Tensor): Tensor {
+  if (a === undefined || a.disposed) return keep(b);
+  const total = empty(a.shape, { device: a.device });
+  a.device.backend.add(a.handle, b.handle, total.handle);
+  a.dispose();
+  b.dispose();
+  return total;
+}

@@ -1,0 +1,43 @@
+import { ArgumentError, expected } from './errors.js';
+
+export function expectInteger(name: string, value: unknown, low: number, high = Number.MAX_SAFE_INTEGER): number {
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= low && value <= high) return value;
+  const range = high === Number.MAX_SAFE_INTEGER ? `of at least ${low}` : `from ${low} to ${high}`;
+  throw new ArgumentError(expected(low === 1 && high === Number.MAX_SAFE_INTEGER ? 'positive integer' : `integer ${range}`, name, value));
+}
+
+export function expectPositiveInteger(name: string, value: unknown): number {
+  return expectInteger(name, value, 1);
+}
+
+export function expectFinite(name: string, value: unknown): number {
+  if (typeof value === 'number' && Number.isFinite(value)) return value;
+  throw new ArgumentError(expected('finite number', name, value));
+}
+
+/** A number in [low, high], or in [low, high) where `open`. */
+export function expectInRange(name: string, value: unknown, low: number, high: number, open = false): number {
+  const number = expectFinite(name, value);
+  if (number >= low && (open ? number < high : number <= high)) return number;
+  throw new ArgumentError(expected(`number in [${low}, ${high}${open ? ')' : ']'}`, name, value));
+}
+
+export function expectOneOf<T extends string>(name: string, value: unknown, allowed: readonly T[]): T {
+  const found = allowed.find((item) => item === value);
+  if (found !== undefined) return found;
+  throw new ArgumentError(expected(`one of ${allowed.join(', ')}`, name, value));
+}
+
+/** A number for both axes, or one for each: [height, width]. */
+export type Pair = number | readonly [number, number];
+
+export function expectPair(name: string, value: Pair, low: number): readonly [number, number] {
+  if (typeof value === 'number') {
+    const both = expectInteger(name, value, low);
+    return [both, both];
+  }
+  if (Array.isArray(value) && value.length === 2) {
+    return [expectInteger(`${name}[0]`, value[0], low), expectInteger(`${name}[1]`, value[1], low)];
+  }
+  throw new ArgumentError(expected('number or [height, width]', name, value));
+}

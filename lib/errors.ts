@@ -1,0 +1,54 @@
+/** Every error that this package throws on purpose. */
+export class NodeCudnnError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+  }
+}
+
+/** A value that the called function does not take. */
+export class ArgumentError extends NodeCudnnError {}
+/** Tensors whose shapes do not go together. */
+export class ShapeError extends ArgumentError {}
+/** A tensor that was disposed, or saved state that a backward has used up. */
+export class DisposedError extends NodeCudnnError {}
+/** A device that does not exist here, or tensors of different devices. */
+export class DeviceError extends NodeCudnnError {}
+/** The native addon is missing or does not load. */
+export class AddonError extends NodeCudnnError {}
+/** A file that is not what it should be. */
+export class FileFormatError extends NodeCudnnError {}
+/** A data set that cannot be used. */
+export class DataError extends NodeCudnnError {}
+/** Training that cannot go on: a loss that is not finite. */
+export class TrainingError extends NodeCudnnError {}
+/** More operations are waiting than the queue of a device holds. */
+export class QueueFullError extends NodeCudnnError {}
+
+/** An operation failed on its device, after the call had returned. */
+export class OperationError extends NodeCudnnError {
+  constructor(
+    message: string,
+    /** The operation that failed first: what was computed from its outputs fails with the same name. */
+    readonly op: string,
+  ) {
+    super(message);
+  }
+}
+/** A device has no memory left. */
+export class OutOfMemoryError extends OperationError {}
+
+/** The one form of messages: what was expected, for which name, what came. */
+export function expected(what: string, name: string, received: unknown): string {
+  return `Expected ${what} for ${name} but received ${describe(received)}`;
+}
+
+function describe(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  if (typeof value === 'string') return `${JSON.stringify(value)} of type string`;
+  if (typeof value === 'object') {
+    if (Array.isArray(value)) return `[${value.map(String).join(', ')}]`;
+    return `an object of class ${value.constructor?.name ?? 'Object'}`;
+  }
+  return `${String(value)} of type ${typeof value}`;
+}

@@ -1,0 +1,11 @@
+export { type Conv2dOptions, conv2d } from './conv2d.js';
+export { softmax, softmaxCrossEntropy, topKHits } from './classification.js';
+export { type DropoutOptions, dropout } from './dropout.js';
+export { add, relu, scale, tanh } from './elementwise.js';
+export { linear } from './linear.js';
+export { type LrnOptions, lrn } from './lrn.js';
+export { type MatmulOptions, matmul } from './matmul.js';
+export { type MaxPool2dOptions, maxPool2d } from './max_pool2d.js';
+export { adamStep, sgdStep } from './optimizer_steps.js';
+export { type PrepareImagesOptions, prepareImages } from './prepare_images.js';
+export { reshape, to } from './shape.js';

@@ -1,0 +1,53 @@
+import { expectInteger } from '../check.js';
+import { expected, ShapeError } from '../errors.js';
+import type { Tensor } from '../tensor.js';
+import { dimension, expectShape, expectTensors, output } from './check.js';
+
+export interface PrepareImagesOptions {
+  /** `[N, 3]`, int32: top, left, and 1 to mirror the crop left to right. */
+  crops: Tensor;
+  height: number;
+  width: number;
+  /** What is subtracted: a colour `[3]`, or an image `[H, W, 3]` that is cropped and mirrored alike. */
+  mean: Tensor;
+  /** `[3]` */
+  scale: Tensor;
+  /** `[N, 3]`: a colour that is added to all pixels of an image. */
+  shift?: Tensor | null;
+}
+
+/**
+ * The crop, mirror, colour shift and normalisation of the paper's sections 2 and 4.1, in one pass:
+ * (pixel + shift − mean) · scale.
+ * @param images `[N, H, W, 3]`, uint8
+ * @returns `[N, height, width, 3]`, float32
+ */
+export function prepareImages(images: Tensor, options: PrepareImagesOptions): Tensor {
+  const { crops, mean, scale } = options;
+  const shift = options.shift ?? null;
+  expectTensors(
+    { images: 'uint8', crops: 'int32' },
+    { images, crops, mean, scale, ...(shift === null ? {} : { shift }) },
+  );
+  expectShape('images', images, [null, null, null, 3]);
+  const [count, imageH, imageW] = [dimension(images, 0), dimension(images, 1), dimension(images, 2)];
+  const height = expectInteger('height', options.height, 1);
+  const width = expectInteger('width', options.width, 1);
+  if (height > imageH || width > imageW) {
+    throw new ShapeError(expected(`crop of at most ${imageH} × ${imageW}`, 'height and width', [height, width]));
+  }
+  expectShape('crops', crops, [count, 3]);
+  expectShape('mean', mean, mean.shape.length === 1 ? [3] : [imageH, imageW, 3]);
+  expectShape('scale', scale, [3]);
+  if (shift !== null) expectShape('shift', shift, [count, 3]);
+  const y = output(images, [count, height, width, 3]);
+  images.device.backend.prepareImages(
+    images.handle,
+    crops.handle,
+    mean.handle,
+    scale.handle,
+    shift?.handle ?? null,
+    y.handle,
+  );
+  return y;
+}

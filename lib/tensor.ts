@@ -1,0 +1,241 @@
+import { expectInteger } from './check.js';
+import { Device, type DeviceLike } from './device.js';
+import { ArgumentError, DisposedError, expected, ShapeError } from './errors.js';
+import { DTYPES, type DType, type Handle, type TypedArray } from './native.js';
+import { type Disposable, keep, register } from './scope.js';
+
+export type Shape = readonly number[];
+
+/** What autograd.ts hangs on the output of a recorded operation. @internal */
+export interface GraphLink {
+  /** The output was disposed: the graph stays as long as another output needs it. */
+  release(): void;
+}
+
+/**
+ * An array on a device, row-major. Images are `[N, H, W, C]`.
+ *
+ * Operations on it are enqueued and return at once; `data()` waits. Its memory is freed by `dispose()`, by `using`, or
+ * by the `tidy()` around; the garbage collector frees what was forgotten, later.
+ */
+export class Tensor implements Disposable {
+  /** Backward accumulates into `grad`. Set on leaves, such as a model's parameters. */
+  requiresGrad = false;
+  /** d loss / d this, after `backward(loss)`. Owned by this tensor. */
+  grad: Tensor | undefined;
+  /** @internal */
+  scope: Disposable['scope'];
+  /** @internal */
+  link: GraphLink | undefined;
+  #handle: Handle | undefined;
+
+  /** @internal */
+  constructor(
+    handle: Handle,
+    readonly shape: Shape,
+    readonly dtype: DType,
+    readonly device: Device,
+  ) {
+    this.#handle = handle;
+    register(this);
+  }
+
+  /**
+   * @internal
+   * @throws {DisposedError}
+   */
+  get handle(): Handle {
+    if (this.#handle === undefined) throw new DisposedError(expected('live tensor', 'tensor', 'one that was disposed'));
+    return this.#handle;
+  }
+
+  get disposed(): boolean {
+    return this.#handle === undefined;
+  }
+
+  /** The number of elements. */
+  get size(): number {
+    return sizeOf(this.shape);
+  }
+
+  /**
+   * The numbers, when all operations before have run.
+   * @throws {OperationError} if this tensor was computed from the output of an operation that failed.
+   */
+  data<T extends TypedArray = Float32Array>(): Promise<T> {
+    return this.device.backend.read(this.handle) as Promise<T>;
+  }
+
+  /** The number of a tensor of one element. */
+  async item(): Promise<number> {
+    if (this.size !== 1) throw new ShapeError(expected('one element', 'tensor', this.shape));
+    const [value = Number.NaN] = await this.data<TypedArray>();
+    return value;
+  }
+
+  /** Overwrites `data.length` elements from `offset` on. The array is copied before the call returns. */
+  write(data: TypedArray, offset = 0): void {
+    expectInteger('offset', offset, 0, this.size);
+    if (dtypeOf(data) !== this.dtype) throw new ArgumentError(expected(`${this.dtype} array`, 'data', data));
+    if (offset + data.length > this.size) {
+      throw new ShapeError(expected(`at most ${this.size - offset} elements`, 'data', data.length));
+    }
+    for (let start = 0; start < data.length; start += WRITE_ELEMENTS) {
+      this.device.backend.write(this.handle, offset + start, data.subarray(start, start + WRITE_ELEMENTS));
+    }
+  }
+
+  /** Another tensor of the same memory, in another shape of the same size; without gradient. @internal */
+  view(shape: Shape): Tensor {
+    return new Tensor(this.device.backend.view(this.handle, shape), shape, this.dtype, this.device);
+  }
+
+  /** Frees the memory, as soon as no other view and no graph needs it. */
+  dispose(): void {
+    if (this.#handle === undefined) return;
+    keep(this);
+    this.device.backend.release(this.#handle);
+    this.#handle = undefined;
+    this.grad?.dispose();
+    this.link?.release();
+    this.link = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  toString(): string {
+    return `Tensor(${this.dtype} [${this.shape.join(', ')}] on ${this.device.name}${this.disposed ? ', disposed' : ''})`;
+  }
+}
+
+/** One call copies at most so much, so that the event loop goes on. */
+const WRITE_ELEMENTS = 1 << 20;
+
+export interface TensorOptions {
+  /** Default: `float32`; of a typed array: its own. */
+  dtype?: DType;
+  /** Default: `cpu`. */
+  device?: DeviceLike;
+  requiresGrad?: boolean;
+}
+
+export type NestedNumbers = number | readonly NestedNumbers[];
+
+/**
+ * A tensor with these numbers: a typed array, a number, or nested arrays (whose nesting is the shape).
+ * @param shape of a typed array or a flat one; default `[data.length]`
+ * @throws {ShapeError} where data and shape do not agree
+ */
+export function tensor(data: TypedArray | NestedNumbers, shape?: Shape, options: TensorOptions = {}): Tensor {
+  const flat = isTypedArray(data) ? data : flatten(data, options.dtype ?? 'float32');
+  const dims = shape ?? (isTypedArray(data) ? [data.length] : nesting(data));
+  if (options.dtype !== undefined && dtypeOf(flat) !== options.dtype) {
+    throw new ArgumentError(expected(`${options.dtype} array`, 'data', data));
+  }
+  const result = empty(dims, { ...options, dtype: dtypeOf(flat) });
+  if (flat.length !== result.size) throw new ShapeError(expected(`${result.size} elements`, 'data', flat.length));
+  result.write(flat);
+  return result;
+}
+
+/** A tensor whose numbers are not set. */
+export function empty(shape: Shape, options: TensorOptions = {}): Tensor {
+  const device = Device.get(options.device);
+  const dtype = options.dtype ?? 'float32';
+  const code = DTYPES.indexOf(dtype);
+  if (code < 0) throw new ArgumentError(expected(`one of ${DTYPES.join(', ')}`, 'dtype', dtype));
+  const dims = checkShape(shape);
+  const result = new Tensor(device.backend.empty(device.index, code, dims), dims, dtype, device);
+  result.requiresGrad = options.requiresGrad ?? false;
+  return result;
+}
+
+/** A tensor of one value. */
+export function full(shape: Shape, value: number, options: TensorOptions = {}): Tensor {
+  const result = empty(shape, options);
+  result.device.backend.fill({ value }, result.handle);
+  return result;
+}
+
+export function zeros(shape: Shape, options: TensorOptions = {}): Tensor {
+  return full(shape, 0, options);
+}
+
+export interface RandomOptions extends TensorOptions {
+  seed: number;
+  /** Sequences of different streams are independent. Default 0. */
+  stream?: number;
+}
+
+/** Normal numbers: Box–Muller over Philox4x32-10, equal on every machine up to rounding. */
+export function randn(shape: Shape, options: RandomOptions & { mean?: number; std?: number }): Tensor {
+  const result = empty(shape, options);
+  const { mean: a = 0, std: b = 1 } = options;
+  result.device.backend.randomNormal({ a, b, ...randomParams(options) }, result.handle);
+  return result;
+}
+
+/** Uniform numbers in [low, high), from Philox4x32-10. */
+export function rand(shape: Shape, options: RandomOptions & { low?: number; high?: number }): Tensor {
+  const result = empty(shape, options);
+  const { low: a = 0, high: b = 1 } = options;
+  result.device.backend.randomUniform({ a, b, ...randomParams(options) }, result.handle);
+  return result;
+}
+
+function randomParams(options: RandomOptions) {
+  return {
+    seed: expectInteger('seed', options.seed, 0),
+    stream: expectInteger('stream', options.stream ?? 0, 0),
+    offset: 0,
+  };
+}
+
+export function sizeOf(shape: Shape): number {
+  return shape.reduce((product, dim) => product * dim, 1);
+}
+
+/** At most eight dimensions, each positive. */
+export function checkShape(shape: Shape): Shape {
+  if (!Array.isArray(shape)) throw new ArgumentError(expected('array of dimensions', 'shape', shape));
+  if (shape.length > 8) throw new ShapeError(expected('at most 8 dimensions', 'shape', shape));
+  const dims = shape.map((dim, i) => expectInteger(`shape[${i}]`, dim, 1));
+  if (!Number.isSafeInteger(sizeOf(dims) * 4)) throw new ShapeError(expected('size that a machine can address', 'shape', shape));
+  return dims;
+}
+
+export function sameShape(a: Shape, b: Shape): boolean {
+  return a.length === b.length && a.every((dim, i) => dim === b[i]);
+}
+
+function isTypedArray(value: unknown): value is TypedArray {
+  return value instanceof Float32Array || value instanceof Int32Array || value instanceof Uint8Array;
+}
+
+function dtypeOf(data: TypedArray): DType {
+  if (data instanceof Float32Array) return 'float32';
+  if (data instanceof Int32Array) return 'int32';
+  if (data instanceof Uint8Array) return 'uint8';
+  throw new ArgumentError(expected('Float32Array, Int32Array or Uint8Array', 'data', data));
+}
+
+function flatten(data: NestedNumbers, dtype: DType): TypedArray {
+  const flat = (Array.isArray(data) ? data.flat(8) : [data]) as number[];
+  for (const value of flat) {
+    if (typeof value !== 'number') throw new ArgumentError(expected('numbers', 'data', value));
+  }
+  if (dtype === 'int32') return Int32Array.from(flat);
+  return dtype === 'uint8' ? Uint8Array.from(flat) : Float32Array.from(flat);
+}
+
+function nesting(data: NestedNumbers): number[] {
+  if (typeof data === 'number') return [];
+  const inner = data.map(nesting);
+  const [first = []] = inner;
+  for (const other of inner) {
+    if (!sameShape(first, other)) throw new ShapeError(expected('arrays of equal length', 'data', other));
+  }
+  return [data.length, ...first];
+}
