@@ -167,6 +167,8 @@ export interface RandomOptions extends TensorOptions {
   seed: number;
   /** Sequences of different streams are independent. Default 0. */
   stream?: number;
+  /** Where in the sequence to start, in blocks of four numbers. Default 0. */
+  offset?: number;
 }
 
 /** Normal numbers: Box–Muller over Philox4x32-10, equal on every machine up to rounding. */
@@ -189,7 +191,7 @@ function randomParams(options: RandomOptions) {
   return {
     seed: expectInteger('seed', options.seed, 0),
     stream: expectInteger('stream', options.stream ?? 0, 0),
-    offset: 0,
+    offset: expectInteger('offset', options.offset ?? 0, 0),
   };
 }
 

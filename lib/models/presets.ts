@@ -1,0 +1,94 @@
+import type { DropoutMode } from '../nn/index.js';
+
+/** One layer of a preset. A convolution or fully connected layer has its ReLU fused. */
+export type Layer =
+  | {
+      kind: 'conv';
+      name: string;
+      filters: number;
+      kernelSize: number;
+      stride: number;
+      padding: number;
+      groups: number;
+      /** The bias that section 5 of the paper starts with. */
+      paperBias: number;
+    }
+  | { kind: 'lrn'; name: string; size: number; alpha: number; beta: number; k: number; groups: number }
+  | { kind: 'pool'; name: string; kernelSize: number; stride: number }
+  /** From maps of `size` × `size`. */
+  | { kind: 'flatten'; name: string; size: number }
+  | { kind: 'dropout'; name: string; mode: DropoutMode }
+  /** Without `outputs`: one for each class. */
+  | { kind: 'linear'; name: string; outputs: number | null; relu: boolean; paperBias: number };
+
+export interface Preset {
+  inputSize: number;
+  layers: readonly Layer[];
+}
+
+/** `paper` and `dansuh17`: as these presets have it; `he`: see {@link he}, zero biases, a small last layer. */
+export const INITS = ['paper', 'dansuh17', 'he', 'pytorch'] as const;
+export type Init = (typeof INITS)[number];
+
+type Conv = Extract<Layer, { kind: 'conv' }>;
+const conv = (
+  name: string,
+  filters: number,
+  kernelSize: number,
+  { stride = 1, padding = 0, groups = 1, paperBias = 0 }: Partial<Omit<Conv, 'kind' | 'name'>>,
+): Layer => ({ kind: 'conv', name, filters, kernelSize, stride, padding, groups, paperBias });
+const pool = (name: string): Layer => ({ kind: 'pool', name, kernelSize: 3, stride: 2 });
+const hidden = (name: string): Layer => ({ kind: 'linear', name, outputs: 4096, relu: true, paperBias: 1 });
+
+/** The five convolutions: section 3.5. `groups` are the columns of the two GPUs. */
+function features(groups: number, alpha: number): Layer[] {
+  const lrn = (name: string): Layer => ({ kind: 'lrn', name, size: 5, alpha, beta: 0.75, k: 2, groups });
+  return [
+    conv('conv1', 96, 11, { stride: 4 }),
+    lrn('norm1'),
+    pool('pool1'),
+    conv('conv2', 256, 5, { padding: 2, groups, paperBias: 1 }),
+    lrn('norm2'),
+    pool('pool2'),
+    conv('conv3', 384, 3, { padding: 1 }),
+    conv('conv4', 384, 3, { padding: 1, groups, paperBias: 1 }),
+    conv('conv5', 256, 3, { padding: 1, groups, paperBias: 1 }),
+    pool('pool5'),
+    { kind: 'flatten', name: 'flatten', size: 6 },
+  ];
+}
+
+const output: Layer = { kind: 'linear', name: 'fc8', outputs: null, relu: false, paperBias: 0 };
+
+export const PRESETS = {
+  /**
+   * The paper as printed, in one process: conv2, 4 and 5 in two groups, normalisation inside each column. Its alpha of
+   * 1e-4 multiplies the sum; ours is divided by size, hence 5e-4. Dropout follows both hidden layers (section 4.2).
+   * 227 pixels, since 224 do not give the 55 × 55 maps of the paper's figure.
+   */
+  paper: {
+    inputSize: 227,
+    layers: [
+      ...features(2, 5e-4),
+      hidden('fc6'),
+      { kind: 'dropout', name: 'drop6', mode: 'paper' },
+      hidden('fc7'),
+      { kind: 'dropout', name: 'drop7', mode: 'paper' },
+      output,
+    ],
+  },
+  /** github.com/dansuh17/alexnet-pytorch: one column, alpha divided by size, dropout before both hidden layers. */
+  dansuh17: {
+    inputSize: 227,
+    layers: [
+      ...features(1, 1e-4),
+      { kind: 'dropout', name: 'drop6', mode: 'inverted' },
+      hidden('fc6'),
+      { kind: 'dropout', name: 'drop7', mode: 'inverted' },
+      hidden('fc7'),
+      output,
+    ],
+  },
+} as const satisfies Record<string, Preset>;
+
+export type PresetName = keyof typeof PRESETS;

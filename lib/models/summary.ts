@@ -1,0 +1,64 @@
+import type { AlexNetConfig } from './alexnet.js';
+import type { Layer, Preset } from './presets.js';
+
+interface Row {
+  name: string;
+  what: string;
+  shape: readonly number[];
+  parameters: number;
+}
+
+/** A table of the layers, as text for a terminal. */
+export function summarize(config: AlexNetConfig, preset: Preset, total: number): string {
+  const rows: Row[] = [{ name: 'input', what: '', shape: [preset.inputSize, preset.inputSize, 3], parameters: 0 }];
+  let shape: readonly number[] = [preset.inputSize, preset.inputSize, 3];
+  for (const layer of preset.layers) {
+    const row = describe(layer, shape, config);
+    shape = row.shape;
+    rows.push(row);
+  }
+  const cells = rows.map((row) => [row.name, row.what, row.shape.join(' × '), row.parameters === 0 ? '' : grouped(row.parameters)]);
+  const table = [['layer', 'what', 'output', 'parameters'], ...cells];
+  const widths = [0, 1, 2, 3].map((column) => Math.max(...table.map((line) => line[column]?.length ?? 0)));
+  const lines = table.map((line) =>
+    line.map((cell, i) => (i === 3 ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0))).join('  '),
+  );
+  return [`AlexNet, preset ${config.preset}, init ${config.init}`, ...lines, `${grouped(total)} parameters`].join('\n');
+}
+
+function grouped(count: number): string {
+  return count.toLocaleString('en-US');
+}
+
+function describe(layer: Layer, [height = 1, width = 1, channels = 1]: readonly number[], config: AlexNetConfig): Row {
+  const { name } = layer;
+  const same = { name, shape: [height, width, channels], parameters: 0 };
+  switch (layer.kind) {
+    case 'conv': {
+      const { filters, kernelSize, stride, padding, groups } = layer;
+      const size = (input: number) => Math.floor((input + 2 * padding - kernelSize) / stride) + 1;
+      const parts = [
+        `${kernelSize} × ${kernelSize}`,
+        ...(stride > 1 ? [`stride ${stride}`] : []),
+        ...(groups > 1 ? [`groups ${groups}`] : []),
+        'ReLU',
+      ];
+      const parameters = filters * (kernelSize ** 2 * (channels / groups) + 1);
+      return { name, what: parts.join(', '), shape: [size(height), size(width), filters], parameters };
+    }
+    case 'lrn':
+      return { ...same, what: `LRN over ${layer.size}${layer.groups > 1 ? `, groups ${layer.groups}` : ''}` };
+    case 'pool': {
+      const size = (input: number) => Math.floor((input - layer.kernelSize) / layer.stride) + 1;
+      return { ...same, what: `max ${layer.kernelSize}, stride ${layer.stride}`, shape: [size(height), size(width), channels] };
+    }
+    case 'flatten':
+      return { ...same, what: '', shape: [height * width * channels] };
+    case 'dropout':
+      return { ...same, what: `p ${config.dropout}`, shape: [height] };
+    case 'linear': {
+      const outputs = layer.outputs ?? config.classes;
+      return { name, what: layer.relu ? 'ReLU' : '', shape: [outputs], parameters: outputs * (height + 1) };
+    }
+  }
+}

@@ -1,0 +1,152 @@
+import { expectInRange, expectOneOf, expectPair, expectPositiveInteger, type Pair } from '../check.js';
+import { conv2d, dropout, type LrnOptions, linear, lrn, type MaxPool2dOptions, maxPool2d, relu, reshape, scale, tanh } from '../ops/index.js';
+import type { Tensor } from '../tensor.js';
+import { defaultGenerators, type Generator } from './generator.js';
+import { type Initializer, type ParameterOptions, parameter, torchDefault } from './init.js';
+import { Module } from './module.js';
+
+export interface LayerOptions extends ParameterOptions {
+  /** Default true. */
+  bias?: boolean;
+  /** A ReLU fused into the layer. Default false. */
+  relu?: boolean;
+  /** Default: PyTorch's, uniform in ±1/√fanIn, for both. */
+  weightInit?: Initializer;
+  biasInit?: Initializer;
+}
+
+export interface Conv2dLayerOptions extends LayerOptions {
+  kernelSize: Pair;
+  stride?: Pair;
+  padding?: Pair;
+  dilation?: Pair;
+  groups?: number;
+}
+
+/** {@link conv2d} with parameters: `weight` `[outChannels, R, S, inChannels / groups]` and `bias`. */
+export class Conv2d extends Module {
+  readonly weight: Tensor;
+  readonly bias: Tensor | null;
+  readonly #options: Conv2dLayerOptions;
+
+  constructor(inChannels: number, outChannels: number, options: Conv2dLayerOptions) {
+    super();
+    const [kernelH, kernelW] = expectPair('kernelSize', options.kernelSize, 1);
+    const inside = expectPositiveInteger('inChannels', inChannels) / (options.groups ?? 1);
+    const fallback = torchDefault(inside * kernelH * kernelW);
+    const shape = [expectPositiveInteger('outChannels', outChannels), kernelH, kernelW, inside];
+    this.#options = options;
+    this.weight = parameter(shape, options.weightInit ?? fallback, options);
+    this.bias = options.bias === false ? null : parameter([outChannels], options.biasInit ?? fallback, options);
+  }
+
+  override forward(x: Tensor): Tensor {
+    return conv2d(x, this.weight, { ...this.#options, bias: this.bias });
+  }
+}
+
+/** {@link linear} with parameters: `weight` `[outFeatures, inFeatures]` and `bias`. */
+export class Linear extends Module {
+  readonly weight: Tensor;
+  readonly bias: Tensor | null;
+  readonly #relu: boolean;
+
+  constructor(inFeatures: number, outFeatures: number, options: LayerOptions = {}) {
+    super();
+    const fallback = torchDefault(expectPositiveInteger('inFeatures', inFeatures));
+    const shape = [expectPositiveInteger('outFeatures', outFeatures), inFeatures];
+    this.#relu = options.relu ?? false;
+    this.weight = parameter(shape, options.weightInit ?? fallback, options);
+    this.bias = options.bias === false ? null : parameter([outFeatures], options.biasInit ?? fallback, options);
+  }
+
+  override forward(x: Tensor): Tensor {
+    return linear(x, this.weight, { bias: this.bias, relu: this.#relu });
+  }
+}
+
+/** {@link lrn} */
+export class LocalResponseNorm extends Module {
+  readonly #options: LrnOptions;
+
+  constructor(options: LrnOptions = {}) {
+    super();
+    this.#options = options;
+  }
+
+  override forward(x: Tensor): Tensor {
+    return lrn(x, this.#options);
+  }
+}
+
+/** {@link maxPool2d} */
+export class MaxPool2d extends Module {
+  readonly #options: MaxPool2dOptions;
+
+  constructor(options: MaxPool2dOptions) {
+    super();
+    this.#options = options;
+  }
+
+  override forward(x: Tensor): Tensor {
+    return maxPool2d(x, this.#options);
+  }
+}
+
+export class ReLU extends Module {
+  override forward(x: Tensor): Tensor {
+    return relu(x);
+  }
+}
+
+export class Tanh extends Module {
+  override forward(x: Tensor): Tensor {
+    return tanh(x);
+  }
+}
+
+/** `[N, …]` → `[N, product of the rest]`, columns in the order of the memory (H, W, C). */
+export class Flatten extends Module {
+  override forward(x: Tensor): Tensor {
+    const [batch = 1] = x.shape;
+    return reshape(x, [batch, x.size / batch]);
+  }
+}
+
+export type DropoutMode = 'inverted' | 'paper';
+
+export interface DropoutLayerOptions {
+  /** The probability that an element becomes 0. Default 0.5. */
+  p?: number;
+  /**
+   * `inverted` (default) scales by 1/(1 − p) in training; `paper` (section 4.2) scales by 1 − p in evaluation. The
+   * expected outputs differ by that factor in both modes.
+   */
+  mode?: DropoutMode;
+  /** Default: the one that `manualSeed` sets. */
+  generator?: Generator;
+}
+
+/** Random zeros in training; each call draws anew. */
+export class Dropout extends Module {
+  readonly #p: number;
+  readonly #mode: DropoutMode;
+  readonly #generator: Generator;
+
+  constructor(options: DropoutLayerOptions = {}) {
+    super();
+    this.#p = expectInRange('p', options.p ?? 0.5, 0, 1, true);
+    this.#mode = expectOneOf('mode', options.mode ?? 'inverted', ['inverted', 'paper']);
+    this.#generator = options.generator ?? defaultGenerators.dropout;
+  }
+
+  override forward(x: Tensor): Tensor {
+    const p = this.#p;
+    if (p === 0) return x;
+    if (this.training) {
+      const factor = this.#mode === 'inverted' ? 1 / (1 - p) : 1;
+      return dropout(x, { p, scale: factor, ...this.#generator.take(x.size) });
+    }
+    return this.#mode === 'paper' ? scale(x, 1 - p) : x;
+  }
+}
