@@ -18,6 +18,8 @@ export class DeviceError extends NodeCudnnError {}
 export class AddonError extends NodeCudnnError {}
 /** A file that is not what it should be. */
 export class FileFormatError extends NodeCudnnError {}
+/** A file that could not be written. The message says what the path holds now; `cause` is what went wrong. */
+export class FileWriteError extends NodeCudnnError {}
 /** A data set that cannot be used. */
 export class DataError extends NodeCudnnError {}
 /** Training that cannot go on: a loss that is not finite. */

@@ -1,10 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { access, type FileHandle, open, readdir, readFile, rename, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { NodeCudnnError } from '../errors.js';
-
-/** A file that could not be written. The message says what the path holds now; `cause` is what went wrong. */
-export class FileWriteError extends NodeCudnnError {}
+import { FileWriteError } from '../errors.js';
 
 /** Process id and start time of the writer, so that another process with the same id is not taken for it. */
 const TEMPORARY = /^\.node-cudnn-(\d+)-(\d+)-[0-9a-f]+\.tmp$/;

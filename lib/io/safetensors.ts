@@ -21,8 +21,8 @@ export type TensorData<D extends Dtype = Dtype> = InstanceType<(typeof ARRAYS)[D
 export interface TensorEntry {
   readonly dtype: Dtype;
   readonly shape: readonly number[];
-  /** A function is called when its tensor is due, so that only one need be in memory. */
-  readonly data: TensorData | (() => Promise<TensorData>);
+  /** The array that dtype asks for. A function is called when its tensor is due: only one need be in memory. */
+  readonly data: NodeJS.TypedArray | (() => Promise<NodeJS.TypedArray>);
 }
 
 const CHUNK_BYTES = 16 * 2 ** 20;

@@ -36,8 +36,9 @@ export interface Header {
 
 /** The reference implementation's limit. */
 export const MAX_HEADER_BYTES = 100_000_000;
-/** NumPy's limit. It keeps a hostile header from costing many times its length. */
+/** NumPy's limit. With the next it keeps a hostile header from costing many times its length. */
 const MAX_DIMENSIONS = 64;
+const MAX_NAMES = 2 ** 17;
 
 /** The message of everything wrong with a file. */
 export function formatError(what: string, name: string, path: string, received: string): FileFormatError {
@@ -153,6 +154,7 @@ class HeaderReader {
     do {
       const name = this.string(`a name in ${where}`);
       if (seen.has(name)) throw formatError('each name once', where, this.#path, `${quote(name)} twice`);
+      if (seen.size === MAX_NAMES) throw formatError(`at most ${MAX_NAMES} names`, where, this.#path, 'more');
       seen.add(name);
       this.#expect(':', quote(name));
       yield name;
