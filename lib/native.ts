@@ -1,13 +1,7 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import {
-  AddonError,
-  ArgumentError,
-  OperationError,
-  OutOfMemoryError,
-  QueueFullError,
-} from './errors.js';
+import { AddonError, ArgumentError, OperationError, OutOfMemoryError, QueueFullError } from './errors.js';
 
 export type DType = 'float32' | 'int32' | 'uint8';
 export type TypedArray = Float32Array | Int32Array | Uint8Array;
@@ -27,13 +21,15 @@ export interface Saved {
 }
 
 export interface MemoryStats {
-  /** Bytes of all tensors, saved state and workspace. */
+  /** Bytes of all tensors and saved state. */
   readonly liveBytes: number;
+  readonly liveBuffers: number;
+  /** Bytes that operations compute in; kept from one to the next. */
+  readonly workspaceBytes: number;
   /** Bytes that were freed and are kept for the next tensors. */
   readonly cachedBytes: number;
-  /** The largest sum of both so far. */
+  /** The largest sum of the three so far. */
   readonly peakBytes: number;
-  readonly liveBuffers: number;
   readonly cacheHits: number;
   readonly cacheMisses: number;
 }

@@ -6,8 +6,12 @@
 namespace nodecudnn {
 namespace {
 
-Device& deviceOf(const Napi::CallbackInfo& info, int index) { return Environment::of(info.Env()).device(info.Env(), index); }
-Device& deviceArgument(const Napi::CallbackInfo& info) { return deviceOf(info, info[0].ToNumber().Int32Value()); }
+Device& deviceOf(const Napi::CallbackInfo& info, int index) {
+  return Environment::of(info.Env()).device(info.Env(), index);
+}
+Device& deviceArgument(const Napi::CallbackInfo& info) {
+  return deviceOf(info, info[0].ToNumber().Int32Value());
+}
 
 /// Enqueues, turning the stream's errors into JavaScript's.
 template <class Enqueue>
@@ -30,7 +34,8 @@ Shape shapeArgument(const Napi::Value& value) {
 Napi::Value empty(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const auto dtype = static_cast<DType>(info[1].ToNumber().Int32Value());
-  return wrap(env, std::make_unique<Handle>(allocate(env, deviceArgument(info), dtype, shapeArgument(info[2]))));
+  return wrap(env,
+              std::make_unique<Handle>(allocate(env, deviceArgument(info), dtype, shapeArgument(info[2]))));
 }
 
 /// view(handle, shape) → another handle of the same memory
@@ -49,14 +54,17 @@ void write(const Napi::CallbackInfo& info) {
   const size_t offset = static_cast<size_t>(info[1].ToNumber().Int64Value()) * bytesOf(handle.dtype);
   const Napi::TypedArray array = info[2].As<Napi::TypedArray>();
   if (offset + array.ByteLength() > handle.bytes())
-    throw Environment::of(env).error(env, ErrorCode::Argument, concat("Expected at most ", handle.bytes() - offset,
-                                                                     " bytes for tensor but received ", array.ByteLength()));
+    throw Environment::of(env).error(env, ErrorCode::Argument,
+                                     concat("Expected at most ", handle.bytes() - offset,
+                                            " bytes for tensor but received ", array.ByteLength()));
   const auto* source = static_cast<const uint8_t*>(array.ArrayBuffer().Data()) + array.ByteOffset();
   auto staged = std::make_shared<std::vector<uint8_t>>(source, source + array.ByteLength());
   guarded(env, [&] {
-    deviceOf(info, handle.device).stream.push({"write", {}, {handle.fate}, [staged, target = handle.view(), offset](Context& context) {
-                                                 upload(context, static_cast<uint8_t*>(target.data) + offset, staged->data(), staged->size());
-                                               }});
+    deviceOf(info, handle.device)
+        .stream.push({"write", {}, {handle.fate}, [staged, target = handle.view(), offset](Context& context) {
+                        upload(context, static_cast<uint8_t*>(target.data) + offset, staged->data(),
+                               staged->size());
+                      }});
   });
 }
 
@@ -78,14 +86,15 @@ Napi::Value read(const Napi::CallbackInfo& info) {
   const Napi::Value array = newTypedArray(env, handle.dtype, static_cast<size_t>(handle.shape.count()));
   void* host = array.As<Napi::TypedArray>().ArrayBuffer().Data();
   Completions* completions = &Environment::of(env).completions;
-  guarded(env, [&] { deviceOf(info, handle.device).stream.checkRoom("read"); });
   const auto [id, promise] = completions->expect(env, array);
   // Not in `reads`: a poisoned tensor must reject the promise, not skip the operation.
-  deviceOf(info, handle.device).stream.push({"read", {}, {}, [=, id = id, fate = handle.fate, source = handle.view()](Context& context) {
-    const auto failure = fate->failure();
-    if (!failure) download(context, host, source.data, source.bytes());
-    completions->settle(id, failure);
-  }});
+  deviceOf(info, handle.device)
+      .stream.pushAwaited(
+          {"read", {}, {}, [=, id = id, fate = handle.fate, source = handle.view()](Context& context) {
+             const auto failure = fate->failure();
+             if (!failure) download(context, host, source.data, source.bytes());
+             completions->settle(id, failure);
+           }});
   return promise;
 }
 
@@ -94,9 +103,9 @@ Napi::Value synchronize(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Device& device = deviceArgument(info);
   Completions* completions = &Environment::of(env).completions;
-  guarded(env, [&] { device.stream.checkRoom("synchronize"); });
   const auto [id, promise] = completions->expect(env, env.Undefined());
-  device.stream.synchronize([=, id = id](std::shared_ptr<const Failure> failure) { completions->settle(id, failure); });
+  device.stream.synchronize(
+      [=, id = id](std::shared_ptr<const Failure> failure) { completions->settle(id, failure); });
   return promise;
 }
 
@@ -109,9 +118,11 @@ void transfer(const Napi::CallbackInfo& info) {
     Stream& stream = deviceOf(info, target.device).stream;
     stream.wait(deviceOf(info, source.device).stream.record());
     // This stream owns the source's block until it has read it: see allocator.h.
-    stream.push({"to", {source.fate}, {target.fate}, [block = source.block->block(), from = source.view(), to = target.view()](Context& context) mutable {
-                   copyBetweenDevices(context, from, to);
-                 }});
+    stream.push({"to",
+                 {source.fate},
+                 {target.fate},
+                 [block = source.block->block(), from = source.view(),
+                  to = target.view()](Context& context) mutable { copyBetweenDevices(context, from, to); }});
   });
 }
 
@@ -119,6 +130,7 @@ Napi::Value memory(const Napi::CallbackInfo& info) {
   const MemoryStats stats = deviceArgument(info).allocator->stats();
   Napi::Object object = Napi::Object::New(info.Env());
   object.Set("liveBytes", static_cast<double>(stats.liveBytes));
+  object.Set("workspaceBytes", static_cast<double>(stats.workspaceBytes));
   object.Set("cachedBytes", static_cast<double>(stats.cachedBytes));
   object.Set("peakBytes", static_cast<double>(stats.peakBytes));
   object.Set("liveBuffers", static_cast<double>(stats.liveBlocks));
@@ -138,7 +150,8 @@ Napi::Value queued(const Napi::CallbackInfo& info) {
 void setThreadCount(const Napi::CallbackInfo& info) {
   const int threads = info[1].ToNumber().Int32Value();
   guarded(info.Env(), [&] {
-    deviceArgument(info).stream.push({"setThreads", {}, {}, [threads](Context& context) { setThreads(context, threads); }});
+    deviceArgument(info).stream.push(
+        {"setThreads", {}, {}, [threads](Context& context) { setThreads(context, threads); }});
   });
 }
 

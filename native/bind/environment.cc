@@ -59,7 +59,8 @@ Environment& Environment::of(Napi::Env env) { return *env.GetInstanceData<Enviro
 
 Device& Environment::device(Napi::Env env, int index) {
   if (index < 0 || index >= deviceCount())
-    throw error(env, ErrorCode::Argument, concat("Expected device index below ", deviceCount(), " but received ", index));
+    throw error(env, ErrorCode::Argument,
+                concat("Expected device index below ", deviceCount(), " but received ", index));
   if (devices_.size() <= static_cast<size_t>(index)) devices_.resize(index + 1);
   auto& device = devices_[index];
   if (!device) device = std::make_unique<Device>(index);

@@ -24,7 +24,8 @@ struct Device {
 class Completions {
  public:
   explicit Completions(Napi::Env env);
-  /// JavaScript thread: a promise that resolves with `result` (an object or undefined) when its id is settled.
+  /// JavaScript thread: a promise that resolves with `result` (an object or undefined) when its id is
+  /// settled.
   std::pair<uint64_t, Napi::Promise> expect(Napi::Env env, Napi::Value result);
   /// Any thread: rejects the promise if there is a failure, and does nothing once the environment has ended.
   void settle(uint64_t id, std::shared_ptr<const Failure> failure);
@@ -56,7 +57,8 @@ class Environment {
   /// Creates the device at first use.
   Device& device(Napi::Env env, int index);
   /// A typed error of lib/errors.ts.
-  Napi::Error error(Napi::Env env, ErrorCode code, const std::string& message, const std::string& op = "") const;
+  Napi::Error error(Napi::Env env, ErrorCode code, const std::string& message,
+                    const std::string& op = "") const;
   void setErrorFactory(Napi::Function factory) { errorFactory_ = Napi::Persistent(factory); }
 
   Completions completions;

@@ -11,7 +11,8 @@ constexpr size_t kIdleCacheBytes = size_t{256} << 20;
 
 template <class T>
 Napi::Value wrapTagged(Napi::Env env, std::unique_ptr<T> content, const napi_type_tag& tag) {
-  auto external = Napi::External<T>::New(env, content.get(), [](Napi::Env, T* data) { std::unique_ptr<T> owner(data); });
+  auto external =
+      Napi::External<T>::New(env, content.get(), [](Napi::Env, T* data) { std::unique_ptr<T> owner(data); });
   content.release();
   external.TypeTag(&tag);
   return external;
@@ -22,6 +23,8 @@ template <class T>
 T* contentOf(Napi::Env env, napi_value value, const napi_type_tag& tag) {
   bool matches = false;
   void* data = nullptr;
+  napi_valuetype type;
+  if (napi_typeof(env, value, &type) != napi_ok || type != napi_external) return nullptr;
   if (napi_check_object_type_tag(env, value, &tag, &matches) != napi_ok || !matches) return nullptr;
   if (napi_get_value_external(env, value, &data) != napi_ok) return nullptr;
   return static_cast<T*>(data);
@@ -29,7 +32,8 @@ T* contentOf(Napi::Env env, napi_value value, const napi_type_tag& tag) {
 
 }  // namespace
 
-ReportedBlock::ReportedBlock(Napi::Env env, std::shared_ptr<Block> block) : env_(env), block_(std::move(block)) {
+ReportedBlock::ReportedBlock(Napi::Env env, std::shared_ptr<Block> block)
+    : env_(env), block_(std::move(block)) {
   Napi::MemoryManagement::AdjustExternalMemory(env_, static_cast<int64_t>(block_->bytes()));
 }
 
@@ -37,25 +41,33 @@ ReportedBlock::~ReportedBlock() {
   Napi::MemoryManagement::AdjustExternalMemory(env_, -static_cast<int64_t>(block_->bytes()));
 }
 
-Napi::Value wrap(Napi::Env env, std::unique_ptr<Handle> handle) { return wrapTagged(env, std::move(handle), kHandleTag); }
-Napi::Value wrap(Napi::Env env, std::unique_ptr<SavedHandle> saved) { return wrapTagged(env, std::move(saved), kSavedTag); }
+Napi::Value wrap(Napi::Env env, std::unique_ptr<Handle> handle) {
+  return wrapTagged(env, std::move(handle), kHandleTag);
+}
+Napi::Value wrap(Napi::Env env, std::unique_ptr<SavedHandle> saved) {
+  return wrapTagged(env, std::move(saved), kSavedTag);
+}
 
 Handle& unwrapHandle(Napi::Env env, napi_value value) {
   auto* handle = contentOf<Handle>(env, value, kHandleTag);
   if (handle == nullptr)
-    throw Environment::of(env).error(env, ErrorCode::Argument, "Expected tensor handle of this addon but received another value");
+    throw Environment::of(env).error(env, ErrorCode::Argument,
+                                     "Expected tensor handle of this addon but received another value");
   if (!handle->block)
-    throw Environment::of(env).error(env, ErrorCode::Argument, "Expected live tensor but received one that was disposed");
+    throw Environment::of(env).error(env, ErrorCode::Argument,
+                                     "Expected live tensor but received one that was disposed");
   return *handle;
 }
 
 SavedHandle& unwrapSaved(Napi::Env env, napi_value value) {
   auto* saved = contentOf<SavedHandle>(env, value, kSavedTag);
   if (saved == nullptr)
-    throw Environment::of(env).error(env, ErrorCode::Argument, "Expected saved state of this addon but received another value");
+    throw Environment::of(env).error(env, ErrorCode::Argument,
+                                     "Expected saved state of this addon but received another value");
   for (const SavedHandle::Part& part : saved->parts)
     if (!part.handle.block)
-      throw Environment::of(env).error(env, ErrorCode::Argument, "Expected live saved state but received one that was disposed");
+      throw Environment::of(env).error(env, ErrorCode::Argument,
+                                       "Expected live saved state but received one that was disposed");
   return *saved;
 }
 
@@ -76,7 +88,8 @@ Handle allocate(Napi::Env env, Device& device, DType dtype, const Shape& shape) 
     device.stream.emptyCache();
     throw Environment::of(env).error(env, error.code(), error.what());
   }
-  return {device.index, std::make_shared<ReportedBlock>(env, std::move(block)), std::make_shared<Fate>(), dtype, shape};
+  return {device.index, std::make_shared<ReportedBlock>(env, std::move(block)), std::make_shared<Fate>(),
+          dtype, shape};
 }
 
 }  // namespace nodecudnn

@@ -9,8 +9,8 @@
 #include "bind/handle.h"
 #include "core/ops.h"
 
-/// Turns a function of ops.h into a JavaScript function that enqueues it: each of its parameters says by its type
-/// what JavaScript passes and how the stream must treat it.
+/// Turns a function of ops.h into a JavaScript function that enqueues it: each of its parameters says by its
+/// type what JavaScript passes and how the stream must treat it.
 ///
 ///   const Tensor&  a handle that is read          const Tensor*  the same, or null
 ///   Tensor&        a handle that is written       Tensor*        the same, or null
@@ -27,8 +27,8 @@ struct Launch {
     if (device < 0) device = index;
     if (device != index)
       throw Environment::of(env).error(env, ErrorCode::Argument,
-                                       concat("Expected tensors of one device for ", operation.name, " but received devices ",
-                                              device, " and ", index));
+                                       concat("Expected tensors of one device for ", operation.name,
+                                              " but received devices ", device, " and ", index));
     (written ? operation.writes : operation.reads).push_back(handle.fate);
     return handle.view();
   }
@@ -46,7 +46,8 @@ template <class P>
 P takeParams(const Launch& launch, napi_value given) {
   const Napi::Object object = Napi::Value(launch.env, given).As<Napi::Object>();
   P params{};
-  std::apply([&](auto... field) { (setField(params.*field.member, object.Get(field.name)), ...); }, P::fields());
+  std::apply([&](auto... field) { (setField(params.*field.member, object.Get(field.name)), ...); },
+             P::fields());
   return params;
 }
 
@@ -94,7 +95,9 @@ struct Launcher;
 
 template <class... Parameters, void (*kFunction)(Context&, Parameters...)>
 struct Launcher<kFunction> {
-  static void call(const Napi::CallbackInfo& info) { enqueue(info, std::make_index_sequence<sizeof...(Parameters)>()); }
+  static void call(const Napi::CallbackInfo& info) {
+    enqueue(info, std::make_index_sequence<sizeof...(Parameters)>());
+  }
 
  private:
   template <size_t... I>
@@ -102,7 +105,8 @@ struct Launcher<kFunction> {
     const Napi::Env env = info.Env();
     Launch launch(env, static_cast<const char*>(info.Data()));
     // Braces: the arguments are taken from left to right.
-    std::tuple<decltype(take<Parameters>(launch, info[I]))...> arguments{take<Parameters>(launch, info[I])...};
+    std::tuple<decltype(take<Parameters>(launch, info[I]))...> arguments{
+        take<Parameters>(launch, info[I])...};
     launch.operation.run = [arguments = std::move(arguments)](Context& context) mutable {
       kFunction(context, pass<Parameters>(std::get<I>(arguments))...);
     };
@@ -130,7 +134,8 @@ struct Saver<kFunction> {
     auto saved = std::make_unique<SavedHandle>();
     for (const SavedSpec& spec : kFunction(params, x.shape, y.shape)) {
       if (spec.kind == SavedSpec::Kind::New)
-        saved->parts.push_back({allocate(env, Environment::of(env).device(env, x.device), spec.dtype, spec.shape), true});
+        saved->parts.push_back(
+            {allocate(env, Environment::of(env).device(env, x.device), spec.dtype, spec.shape), true});
       else
         saved->parts.push_back({spec.kind == SavedSpec::Kind::X ? x : y, false});
     }

@@ -23,18 +23,18 @@ bool fits(size_t blockBytes, size_t bytes) { return blockBytes - bytes <= bytes 
 
 }  // namespace
 
-Allocator::Block::Block(std::shared_ptr<Allocator> owner, void* data, size_t bytes)
-    : owner_(std::move(owner)), data_(data), bytes_(bytes) {}
+Allocator::Block::Block(std::shared_ptr<Allocator> owner, void* data, size_t bytes, Use use)
+    : owner_(std::move(owner)), data_(data), bytes_(bytes), use_(use) {}
 
-Allocator::Block::~Block() { owner_->release(data_, bytes_); }
+Allocator::Block::~Block() { owner_->release(data_, bytes_, use_); }
 
 Allocator::~Allocator() { takeCache(); }
 
-std::shared_ptr<Block> Allocator::allocate(size_t bytes) {
+std::shared_ptr<Block> Allocator::allocate(size_t bytes, Use use) {
   std::lock_guard<std::mutex> lock(mutex_);
   size_t rounded = roundUp(bytes);
   void* data = nullptr;
-  auto found = cache_.lower_bound(rounded);
+  auto found = use == Use::Tensor ? cache_.lower_bound(rounded) : cache_.end();
   if (found != cache_.end() && fits(found->first, rounded)) {
     rounded = found->first;
     data = found->second;
@@ -44,20 +44,26 @@ std::shared_ptr<Block> Allocator::allocate(size_t bytes) {
   } else {
     data = allocateDeviceMemory(device_, rounded);
     if (data == nullptr)
-      throw Error(ErrorCode::OutOfMemory, concat("Expected ", bytes, " bytes of free memory on device ", device_, " but ",
-                                                 stats_.liveBytes, " bytes are in use and no more could be had"));
+      throw Error(ErrorCode::OutOfMemory,
+                  concat("Expected ", bytes, " bytes of free memory on device ", device_, " but ",
+                         stats_.liveBytes, " bytes are in use and no more could be had"));
     ++stats_.misses;
   }
-  stats_.liveBytes += rounded;
-  ++stats_.liveBlocks;
-  stats_.peakBytes = std::max(stats_.peakBytes, stats_.liveBytes + stats_.cachedBytes);
-  return std::make_shared<Block>(shared_from_this(), data, rounded);
+  count(rounded, use, 1);
+  stats_.peakBytes =
+      std::max(stats_.peakBytes, stats_.liveBytes + stats_.workspaceBytes + stats_.cachedBytes);
+  return std::make_shared<Block>(shared_from_this(), data, rounded, use);
 }
 
-void Allocator::release(void* data, size_t bytes) {
+void Allocator::count(size_t bytes, Use use, int sign) {
+  (use == Use::Tensor ? stats_.liveBytes : stats_.workspaceBytes) += sign * bytes;
+  if (use == Use::Tensor) stats_.liveBlocks += sign;
+}
+
+void Allocator::release(void* data, size_t bytes, Use use) {
   std::lock_guard<std::mutex> lock(mutex_);
-  stats_.liveBytes -= bytes;
-  --stats_.liveBlocks;
+  count(bytes, use, -1);
+  if (use == Use::Workspace) return freeDeviceMemory(device_, data, bytes);
   stats_.cachedBytes += bytes;
   cache_.emplace(bytes, data);
 }

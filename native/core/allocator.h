@@ -8,9 +8,16 @@ namespace nodecudnn {
 
 constexpr size_t kBlockAlignment = size_t{2} << 20;
 
+/// Bytes and blocks in use, by whose they are; the peak is of everything together.
 struct MemoryStats {
-  size_t liveBytes = 0, cachedBytes = 0, peakBytes = 0, liveBlocks = 0, hits = 0, misses = 0;
+  size_t liveBytes = 0, liveBlocks = 0, workspaceBytes = 0, cachedBytes = 0, peakBytes = 0, hits = 0,
+         misses = 0;
 };
+
+/// What a block is for: a tensor or saved state of the caller's, or a backend's workspace. Workspace is asked
+/// for while the stream runs, when cached blocks may still be needed by operations that wait: it never comes
+/// from the cache.
+enum class Use { Tensor, Workspace };
 
 /// Caches freed blocks of one device by size.
 ///
@@ -21,7 +28,7 @@ class Allocator : public std::enable_shared_from_this<Allocator> {
  public:
   class Block {
    public:
-    Block(std::shared_ptr<Allocator> owner, void* data, size_t bytes);
+    Block(std::shared_ptr<Allocator> owner, void* data, size_t bytes, Use use);
     ~Block();
     Block(const Block&) = delete;
     Block& operator=(const Block&) = delete;
@@ -32,13 +39,14 @@ class Allocator : public std::enable_shared_from_this<Allocator> {
     std::shared_ptr<Allocator> owner_;
     void* data_;
     size_t bytes_;
+    Use use_;
   };
 
   explicit Allocator(int device) : device_(device) {}
   ~Allocator();
 
   /// Throws Error(OutOfMemory).
-  std::shared_ptr<Block> allocate(size_t bytes);
+  std::shared_ptr<Block> allocate(size_t bytes, Use use = Use::Tensor);
   /// Takes all cached blocks away. They are freed with the returned object, which has to happen in the
   /// stream's order, since queued operations may still use them.
   std::shared_ptr<void> takeCache();
@@ -46,7 +54,8 @@ class Allocator : public std::enable_shared_from_this<Allocator> {
 
  private:
   using Cache = std::multimap<size_t, void*>;
-  void release(void* data, size_t bytes);
+  void release(void* data, size_t bytes, Use use);
+  void count(size_t bytes, Use use, int sign);
 
   const int device_;
   mutable std::mutex mutex_;

@@ -18,8 +18,8 @@ struct ContextDeleter {
 using ContextPtr = std::unique_ptr<Context, ContextDeleter>;
 
 /// Called on the device's stream thread, which is the only one that uses the context, and deletes it.
-/// Workspace comes from the allocator, so that it is counted. Does not throw: what can fail is made at first use,
-/// where it fails the operation that needs it.
+/// Workspace comes from the allocator, so that it is counted. Does not throw: what can fail is made at first
+/// use, where it fails the operation that needs it.
 ContextPtr makeContext(int device, Allocator& allocator);
 
 /// How many devices may be asked for.

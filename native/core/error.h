@@ -27,8 +27,8 @@ std::string concat(const Parts&... parts) {
 }  // namespace nodecudnn
 
 /// States what an operation relies on; the message is "Expected … for … but received …".
-#define CHECK(condition, ...)                                                                     \
-  do {                                                                                            \
-    if (!(condition))                                                                             \
+#define CHECK(condition, ...)                                                                       \
+  do {                                                                                              \
+    if (!(condition))                                                                               \
       throw ::nodecudnn::Error(::nodecudnn::ErrorCode::Argument, ::nodecudnn::concat(__VA_ARGS__)); \
   } while (false)

@@ -8,8 +8,10 @@
 /// - Functions run in the order of their device's stream. `const Tensor&` is read, `Tensor&` is written,
 ///   pointers are arguments that may be absent.
 /// - Activations are NHWC, filters KRSC, weights of `linear` [out, in], all float32; labels int32 [N].
-/// - A backward overwrites its outputs, it never adds to them. Outputs do not overlap inputs, except where said.
-/// - `…Save` is asked when the operation is enqueued: what the forward keeps for its backward. Without a backward to
+/// - A backward overwrites its outputs, it never adds to them. Outputs do not overlap inputs, except where
+/// said.
+/// - `…Save` is asked when the operation is enqueued: what the forward keeps for its backward. Without a
+/// backward to
 ///   come (inference) the forward gets no `saved`.
 /// - Shapes were checked by lib/ops; a CHECK here guards against the callers of the raw addon only.
 /// - A parameter struct lists its fields once, by the names that TypeScript uses.
@@ -20,7 +22,7 @@ class Context;  // A device's state (libraries' handles, plans, workspace), defi
 template <class P, class T>
 struct Field {
   const char* name;
-  T P::*member;
+  T P::* member;
 };
 template <class P, class T>
 Field(const char*, T P::*) -> Field<P, T>;
@@ -32,9 +34,10 @@ struct Conv2dParams {
   bool relu;
   static constexpr auto fields() {
     using P = Conv2dParams;
-    return std::make_tuple(Field{"strideH", &P::strideH}, Field{"strideW", &P::strideW}, Field{"padH", &P::padH},
-                           Field{"padW", &P::padW}, Field{"dilationH", &P::dilationH},
-                           Field{"dilationW", &P::dilationW}, Field{"groups", &P::groups}, Field{"relu", &P::relu});
+    return std::make_tuple(Field{"strideH", &P::strideH}, Field{"strideW", &P::strideW},
+                           Field{"padH", &P::padH}, Field{"padW", &P::padW},
+                           Field{"dilationH", &P::dilationH}, Field{"dilationW", &P::dilationW},
+                           Field{"groups", &P::groups}, Field{"relu", &P::relu});
   }
 };
 
@@ -73,8 +76,8 @@ struct MaxPool2dParams {
   static constexpr auto fields() {
     using P = MaxPool2dParams;
     return std::make_tuple(Field{"kernelH", &P::kernelH}, Field{"kernelW", &P::kernelW},
-                           Field{"strideH", &P::strideH}, Field{"strideW", &P::strideW}, Field{"padH", &P::padH},
-                           Field{"padW", &P::padW});
+                           Field{"strideH", &P::strideH}, Field{"strideW", &P::strideW},
+                           Field{"padH", &P::padH}, Field{"padW", &P::padW});
   }
 };
 
@@ -164,9 +167,10 @@ void softmax(Context&, const Tensor& x, Tensor& y);
 void softmaxBackward(Context&, const Tensor& y, const Tensor& dy, Tensor& dx);
 
 /// loss[] = mean over the batch of −log softmax(logits)[label]; `probabilities` is what the backward needs.
-void softmaxCrossEntropy(Context&, const Tensor& logits, const Tensor& labels, Tensor& loss, Tensor& probabilities);
-void softmaxCrossEntropyBackward(Context&, const Tensor& probabilities, const Tensor& labels, const Tensor& dloss,
-                                 Tensor& dlogits);
+void softmaxCrossEntropy(Context&, const Tensor& logits, const Tensor& labels, Tensor& loss,
+                         Tensor& probabilities);
+void softmaxCrossEntropyBackward(Context&, const Tensor& probabilities, const Tensor& labels,
+                                 const Tensor& dloss, Tensor& dlogits);
 
 struct TopKParams {
   int64_t k;
@@ -175,7 +179,8 @@ struct TopKParams {
 /// hits[N] (int32): 1 where fewer than k classes beat the label; of equal logits the lower index is first.
 void topKHits(Context&, const TopKParams&, const Tensor& logits, const Tensor& labels, Tensor& hits);
 
-// ---- Optimizers: `w` and their state are updated in place --------------------------------------------------
+// ---- Optimizers: `w` and their state are updated in place
+// --------------------------------------------------
 
 struct SgdParams {
   double lr, momentum, weightDecay;
@@ -194,7 +199,8 @@ struct AdamParams {
   static constexpr auto fields() {
     using P = AdamParams;
     return std::make_tuple(Field{"lr", &P::lr}, Field{"beta1", &P::beta1}, Field{"beta2", &P::beta2},
-                           Field{"eps", &P::eps}, Field{"weightDecay", &P::weightDecay}, Field{"step", &P::step});
+                           Field{"eps", &P::eps}, Field{"weightDecay", &P::weightDecay},
+                           Field{"step", &P::step});
   }
 };
 /// Kingma and Ba, 2015, algorithm 1; `step` counts from 1; weight decay is added to the gradient.
@@ -202,9 +208,9 @@ void adamStep(Context&, const AdamParams&, const Tensor& g, Tensor& w, Tensor& m
 
 // ---- Images -----------------------------------------------------------------------------------------------
 
-/// y[N,OH,OW,3] = (image[N,H,W,3] (uint8) cropped at crops[n] = (top, left, flip) + shift[N,3] − mean) · scale[3].
-/// `mean` is [3], or an image [H,W,3] that is cropped and flipped as the picture is.
-void prepareImages(Context&, const Tensor& images, const Tensor& crops, const Tensor& mean, const Tensor& scale,
-                   const Tensor* shift, Tensor& y);
+/// y[N,OH,OW,3] = (image[N,H,W,3] (uint8) cropped at crops[n] = (top, left, flip) + shift[N,3] − mean) ·
+/// scale[3]. `mean` is [3], or an image [H,W,3] that is cropped and flipped as the picture is.
+void prepareImages(Context&, const Tensor& images, const Tensor& crops, const Tensor& mean,
+                   const Tensor& scale, const Tensor* shift, Tensor& y);
 
 }  // namespace nodecudnn

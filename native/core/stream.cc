@@ -23,14 +23,15 @@ Stream::~Stream() {
   thread_.join();
 }
 
-void Stream::checkRoom(const char* name) const {
+void Stream::push(Operation operation) {
   if (queued() >= kMaxQueued)
-    throw Error(ErrorCode::QueueFull, concat("Expected fewer than ", kMaxQueued, " operations waiting before ", name,
-                                             " but received one more: await data() or synchronize() now and then"));
+    throw Error(ErrorCode::QueueFull,
+                concat("Expected fewer than ", kMaxQueued, " operations waiting before ", operation.name,
+                       " but received one more: await data() or synchronize() now and then"));
+  pushAwaited(std::move(operation));
 }
 
-void Stream::push(Operation operation) {
-  checkRoom(operation.name);
+void Stream::pushAwaited(Operation operation) {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     if (stopping_) return;
@@ -40,7 +41,9 @@ void Stream::push(Operation operation) {
 }
 
 void Stream::synchronize(Done done) {
-  push({"synchronize", {}, {}, [this, done = std::move(done)](Context&) { done(std::exchange(firstFailure_, nullptr)); }});
+  pushAwaited({"synchronize", {}, {}, [this, done = std::move(done)](Context&) {
+                 done(std::exchange(firstFailure_, nullptr));
+               }});
 }
 
 std::shared_ptr<Event> Stream::record() {
@@ -99,7 +102,8 @@ void Stream::execute(Operation& operation, Context& context) {
     } catch (const Error& error) {
       failure = std::make_shared<Failure>(Failure{operation.name, error.what(), error.code()});
     } catch (const std::bad_alloc&) {
-      failure = std::make_shared<Failure>(Failure{operation.name, "out of host memory", ErrorCode::OutOfMemory});
+      failure =
+          std::make_shared<Failure>(Failure{operation.name, "out of host memory", ErrorCode::OutOfMemory});
     } catch (const std::exception& error) {
       failure = std::make_shared<Failure>(Failure{operation.name, error.what(), ErrorCode::Internal});
     }

@@ -32,7 +32,8 @@ class Fate {
 };
 using FatePtr = std::shared_ptr<Fate>;
 
-/// A point in a stream's order that another stream can wait for. It also passes when the work before it was dropped.
+/// A point in a stream's order that another stream can wait for. It also passes when the work before it was
+/// dropped.
 class Event {
  public:
   void pass();
@@ -60,8 +61,8 @@ class Stream {
 
   /// Throws Error(QueueFull) when kMaxQueued operations are waiting.
   void push(Operation operation);
-  /// Throws as `push` would. Only the thread that pushes can rely on it.
-  void checkRoom(const char* name) const;
+  /// Enqueues what somebody will wait for, however full the queue is: waiting is what empties it.
+  void pushAwaited(Operation operation);
   /// Calls `done` on the stream thread with the first failure since the last call, or null.
   void synchronize(Done done);
   /// An event that passes when all that is queued now has run.
@@ -70,8 +71,8 @@ class Stream {
   /// Frees the memory that the allocator caches, in the stream's order.
   void emptyCache();
 
-  /// Drops what is queued; the thread ends after the operation it is in. The destructor waits for that. Streams
-  /// that may wait for each other are all stopped before the first is destroyed.
+  /// Drops what is queued; the thread ends after the operation it is in. The destructor waits for that.
+  /// Streams that may wait for each other are all stopped before the first is destroyed.
   void stop();
   size_t queued() const;
 

@@ -1,6 +1,7 @@
 #pragma once
 #include <memory>
 #include <oneapi/dnnl/dnnl.hpp>
+#include <string>
 
 #include "core/backend.h"
 #include "cpu/plan_cache.h"
@@ -28,6 +29,9 @@ class Context {
   dnnl::engine engine;
   dnnl::stream stream;
   PlanCache plans;
+  /// From NODE_CUDNN_CONV2D: onednn, jit, blocked or im2col computes every convolution that it supports. For
+  /// tests; empty otherwise.
+  const std::string forcedConv2d;
 
  private:
   static constexpr int kSlots = 4;

@@ -32,16 +32,26 @@ const char* nameOf(Isa isa) {
   return isa == Isa::Avx512 ? "AVX-512" : isa == Isa::Avx2 ? "AVX2" : "baseline";
 }
 
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
 }  // namespace
 
 Context::Context(Allocator& allocator)
-    : isa(detectIsa()), threads(omp_get_num_procs()), engine(dnnl::engine::kind::cpu, 0), stream(engine), allocator_(allocator) {}
+    : isa(detectIsa()),
+      threads(omp_get_max_threads()),
+      engine(dnnl::engine::kind::cpu, 0),
+      stream(engine),
+      forcedConv2d(environment("NODE_CUDNN_CONV2D")),
+      allocator_(allocator) {}
 
 void* Context::workspace(int slot, size_t bytes) {
   std::shared_ptr<Block>& block = workspaces_[slot];
   if (!block || block->bytes() < bytes) {
     block.reset();
-    block = allocator_.allocate(bytes);
+    block = allocator_.allocate(bytes, Use::Workspace);
   }
   return block->data();
 }
@@ -79,7 +89,7 @@ std::vector<std::pair<std::string, std::string>> describeBackend() {
   const dnnl_version_t* version = dnnl_version();
   return {{"onednn", concat(version->major, '.', version->minor, '.', version->patch)},
           {"instructionSet", nameOf(detectIsa())},
-          {"threads", std::to_string(omp_get_num_procs())}};
+          {"threads", std::to_string(omp_get_max_threads())}};
 }
 
 }  // namespace nodecudnn

@@ -7,6 +7,9 @@
 
 namespace nodecudnn {
 
+/// The first number of a key.
+enum class PlanKind : int64_t { Conv2d, Linear, LinearBackwardData };
+
 /// What distinguishes one plan from another: the operation, and every number that its making depends on.
 using PlanKey = std::vector<int64_t>;
 

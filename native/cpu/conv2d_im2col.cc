@@ -1,0 +1,170 @@
+#include <cstring>
+
+#include "cpu/conv2d.h"
+#include "cpu/gemm.h"
+#include "cpu/parallel.h"
+
+/// Convolution as matrix products: the patches of some output pixels become the rows of a matrix P[pixels,
+/// filter], so that y = P·wᵀ, dw = dyᵀ·P, and dP = dy·w, whose rows are added back to where they came from.
+namespace nodecudnn {
+namespace {
+
+enum Slot { kColumns = 1, kPartials };
+
+/// Patches of this size stay in a core's second-level cache from the copy to the product.
+constexpr int64_t kChunkBytes = int64_t{1} << 20;
+
+int64_t pixelsPerChunk(const Conv2dShape& q) {
+  return std::max<int64_t>(16, kChunkBytes / static_cast<int64_t>(sizeof(float)) / q.filter());
+}
+
+/// Calls visit(column, element of x, length) for the runs of an output pixel's patch that lie inside of the
+/// image. Pixels are counted over the whole batch.
+template <class Visit>
+inline void visitPatch(const Conv2dShape& q, int64_t group, int64_t pixel, Visit visit) {
+  const int64_t image = pixel / (q.oh * q.ow), top = pixel / q.ow % q.oh * q.strideH - q.padH;
+  const int64_t left = pixel % q.ow * q.strideW - q.padW, channels = q.groupC();
+  const bool contiguous = q.dilationW == 1 && q.groups == 1;
+  const int64_t begin = std::max<int64_t>(0, (-left + q.dilationW - 1) / q.dilationW);
+  const int64_t end = std::min(q.s, (q.w - left + q.dilationW - 1) / q.dilationW);
+  for (int64_t r = 0; r < q.r; ++r) {
+    const int64_t row = top + r * q.dilationH;
+    if (row < 0 || row >= q.h || begin >= end) continue;
+    const int64_t source = ((image * q.h + row) * q.w + left) * q.c + group * channels;
+    const int64_t column = r * q.s * channels;
+    if (contiguous)
+      visit(column + begin * channels, source + begin * channels, (end - begin) * channels);
+    else
+      for (int64_t s = begin; s < end; ++s)
+        visit(column + s * channels, source + s * q.dilationW * q.c, channels);
+  }
+}
+
+/// The patches of the pixels [begin, end), zero where they reach over the image's edge.
+void gather(const Conv2dShape& q, const float* x, int64_t group, int64_t begin, int64_t end, float* columns) {
+  const int64_t filter = q.filter();
+  for (int64_t pixel = begin; pixel < end; ++pixel, columns += filter) {
+    int64_t copied = 0;
+    visitPatch(q, group, pixel, [&](int64_t, int64_t, int64_t length) { copied += length; });
+    if (copied < filter) std::memset(columns, 0, filter * sizeof(float));
+    visitPatch(q, group, pixel, [&](int64_t column, int64_t source, int64_t length) {
+      std::memcpy(columns + column, x + source, length * sizeof(float));
+    });
+  }
+}
+
+/// Adds the patches of the pixels [begin, end) to the image.
+SIMD_CLONES void scatter(const Conv2dShape& q, const float* columns, int64_t group, int64_t begin,
+                         int64_t end, float* dx) {
+  for (int64_t pixel = begin; pixel < end; ++pixel, columns += q.filter())
+    visitPatch(q, group, pixel, [&](int64_t column, int64_t target, int64_t length) {
+      for (int64_t i = 0; i < length; ++i) dx[target + i] += columns[column + i];
+    });
+}
+
+/// Calls body(part, begin, end) with a range of `count` things for each of at most `threads` parts.
+template <class Body>
+void forParts(int parts, int64_t count, Body body) {
+  parallelFor(parts, parts, 1, [&](int64_t first, int64_t last) {
+    for (int64_t part = first; part < last; ++part)
+      body(part, count * part / parts, count * (part + 1) / parts);
+  });
+}
+
+/// Calls chunk(begin, end) for the pixels [begin, end) in pieces.
+template <class Chunk>
+void forChunks(const Conv2dShape& q, int64_t begin, int64_t end, Chunk chunk) {
+  const int64_t step = pixelsPerChunk(q);
+  for (int64_t pixel = begin; pixel < end; pixel += step) chunk(pixel, std::min(end, pixel + step));
+}
+
+int partsFor(const Context& context, int64_t pieces) {
+  return static_cast<int>(std::max<int64_t>(1, std::min<int64_t>(context.threads, pieces)));
+}
+
+float* columnsFor(Context& context, int parts, const Conv2dShape& q) {
+  return context.workspace<float>(kColumns, parts * pixelsPerChunk(q) * q.filter());
+}
+
+void forward(Context& context, const Conv2dShape& q, const float* x, const float* w, const float* bias,
+             float* y) {
+  const int64_t pixels = q.n * q.oh * q.ow, filter = q.filter();
+  const int parts = partsFor(context, pixels / 16);
+  float* const allColumns = columnsFor(context, parts, q);
+  forParts(parts, pixels, [&](int64_t part, int64_t first, int64_t last) {
+    float* columns = allColumns + part * pixelsPerChunk(q) * filter;
+    forChunks(q, first, last, [&](int64_t begin, int64_t end) {
+      for (int64_t group = 0; group < q.groups; ++group) {
+        gather(q, x, group, begin, end, columns);
+        gemm(false, true, end - begin, q.groupK(), filter, columns, filter, w + group * q.groupK() * filter,
+             filter, 0, y + begin * q.k + group * q.groupK(), q.k);
+      }
+      addBiasRelu(end - begin, q.k, q.k, bias, q.relu, y + begin * q.k);
+    });
+  });
+}
+
+/// Parallel over images: patches overlap inside of one. Of fewer images than threads the products are
+/// parallel.
+void backwardData(Context& context, const Conv2dShape& q, const float* dy, const float* w, float* dx) {
+  const int64_t filter = q.filter(), imagePixels = q.oh * q.ow, imageElements = q.h * q.w * q.c;
+  const int parts = q.n < context.threads ? 1 : partsFor(context, q.n);
+  float* const allColumns = columnsFor(context, parts, q);
+  forParts(parts, q.n, [&](int64_t part, int64_t firstImage, int64_t lastImage) {
+    float* columns = allColumns + part * pixelsPerChunk(q) * filter;
+    std::memset(dx + firstImage * imageElements, 0, (lastImage - firstImage) * imageElements * sizeof(float));
+    forChunks(q, firstImage * imagePixels, lastImage * imagePixels, [&](int64_t begin, int64_t end) {
+      for (int64_t group = 0; group < q.groups; ++group) {
+        gemm(false, false, end - begin, filter, q.groupK(), dy + begin * q.k + group * q.groupK(), q.k,
+             w + group * q.groupK() * filter, filter, 0, columns, filter);
+        scatter(q, columns, group, begin, end, dx);
+      }
+    });
+  });
+}
+
+SIMD_CLONES void addTo(int64_t begin, int64_t end, const float* x, float* y) {
+  for (int64_t i = begin; i < end; ++i) y[i] += x[i];
+}
+
+/// Each part sums over its own pixels, the first into dw; the sums are added in the order of the parts.
+void backwardFilter(Context& context, const Conv2dShape& q, const float* x, const float* dy, float* dw) {
+  const int64_t pixels = q.n * q.oh * q.ow, filter = q.filter(), weights = q.k * filter;
+  const int parts = partsFor(context, pixels / 16);
+  float* const allColumns = columnsFor(context, parts, q);
+  float* const partials = parts > 1 ? context.workspace<float>(kPartials, (parts - 1) * weights) : nullptr;
+  forParts(parts, pixels, [&](int64_t part, int64_t first, int64_t last) {
+    float* columns = allColumns + part * pixelsPerChunk(q) * filter;
+    float* sum = part == 0 ? dw : partials + (part - 1) * weights;
+    forChunks(q, first, last, [&](int64_t begin, int64_t end) {
+      for (int64_t group = 0; group < q.groups; ++group) {
+        gather(q, x, group, begin, end, columns);
+        gemm(true, false, q.groupK(), filter, end - begin, dy + begin * q.k + group * q.groupK(), q.k,
+             columns, filter, begin == first ? 0 : 1, sum + group * q.groupK() * filter, filter);
+      }
+    });
+  });
+  parallelFor(context.threads, weights, 1024, [&](int64_t begin, int64_t end) {
+    for (int part = 1; part < parts; ++part) addTo(begin, end, partials + (part - 1) * weights, dw);
+  });
+}
+
+void run(Context& context, Conv2dPass pass, const Conv2dShape& q, const float* a, const float* b,
+         const float* bias, float* out) {
+  switch (pass) {
+    case Conv2dPass::Forward:
+      return forward(context, q, a, b, bias, out);
+    case Conv2dPass::Data:
+      return backwardData(context, q, a, b, out);
+    case Conv2dPass::Filter:
+      return backwardFilter(context, q, a, b, out);
+  }
+}
+
+bool supports(Conv2dPass, const Conv2dShape&) { return true; }
+
+}  // namespace
+
+const Conv2dImplementation conv2dIm2col{"im2col", supports, run};
+
+}  // namespace nodecudnn

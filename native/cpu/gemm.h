@@ -1,0 +1,14 @@
+#pragma once
+#include <cstdint>
+
+namespace nodecudnn {
+
+/// Row-major c[m,n] = op(a)[m,k] · op(b)[k,n] + beta · c. Inside a parallel region it runs on the calling
+/// thread alone, elsewhere on all threads of the device.
+void gemm(bool transposeA, bool transposeB, int64_t m, int64_t n, int64_t k, const float* a, int64_t lda,
+          const float* b, int64_t ldb, float beta, float* c, int64_t ldc);
+
+/// y = relu?(y + bias) in `rows` rows of `columns`, `ld` elements apart. `bias` may be null.
+void addBiasRelu(int64_t rows, int64_t columns, int64_t ld, const float* bias, bool relu, float* y);
+
+}  // namespace nodecudnn

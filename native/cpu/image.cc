@@ -1,0 +1,96 @@
+#include <algorithm>
+#include <vector>
+
+#include "cpu/kernel.h"
+
+namespace nodecudnn {
+namespace {
+
+constexpr int64_t kChannels = 3;
+
+/// The crop's geometry, and for each element of a row of it: what is added to the pixel, and then multiplied.
+struct Crop {
+  int64_t height, width, outHeight, outWidth;
+  const uint8_t* images;
+  const int32_t* crops;
+  const float *mean, *scale, *shift;
+  bool meanIsImage;
+  float* y;
+};
+
+template <class T>
+INLINE void mirror(int64_t width, const T* from, T* to) {
+  for (int64_t i = 0; i < width; ++i)
+    for (int64_t c = 0; c < kChannels; ++c) to[i * kChannels + c] = from[(width - 1 - i) * kChannels + c];
+}
+
+/// Rows [begin, end) of the output, counted over all images.
+SIMD_CLONES void cropRows(const Crop& crop, int64_t begin, int64_t end, uint8_t* __restrict pixelRow,
+                          float* __restrict meanRow, float* __restrict addend, float* __restrict factor) {
+  const int64_t count = crop.outWidth * kChannels;
+  for (int64_t i = 0; i < count; ++i) factor[i] = crop.scale[i % kChannels];
+  for (int64_t row = begin; row < end; ++row) {
+    const int64_t image = row / crop.outHeight, line = row % crop.outHeight;
+    const int32_t* at = crop.crops + image * kChannels;
+    const bool flip = at[2] != 0;
+    if (row == begin || line == 0)
+      for (int64_t i = 0; i < count; ++i) {
+        const int64_t c = i % kChannels;
+        addend[i] = (crop.shift != nullptr ? crop.shift[image * kChannels + c] : 0) -
+                    (crop.meanIsImage ? 0 : crop.mean[c]);
+      }
+    const int64_t from = ((at[0] + line) * crop.width + at[1]) * kChannels;
+    const uint8_t* pixels = crop.images + image * crop.height * crop.width * kChannels + from;
+    float* y = crop.y + row * count;
+    if (flip) {
+      mirror(crop.outWidth, pixels, pixelRow);
+      pixels = pixelRow;
+    }
+    if (crop.meanIsImage) {
+      const float* mean = crop.mean + from;
+      if (flip) {
+        mirror(crop.outWidth, mean, meanRow);
+        mean = meanRow;
+      }
+      for (int64_t i = 0; i < count; ++i) y[i] = (pixels[i] - mean[i] + addend[i]) * factor[i];
+    } else {
+      for (int64_t i = 0; i < count; ++i) y[i] = (pixels[i] + addend[i]) * factor[i];
+    }
+  }
+}
+
+}  // namespace
+
+void prepareImages(Context& context, const Tensor& images, const Tensor& crops, const Tensor& mean,
+                   const Tensor& scale, const Tensor* shift, Tensor& y) {
+  checkRank("images", images.shape, 4);
+  checkRank("y", y.shape, 4);
+  const int64_t count = images.shape[0], height = images.shape[1], width = images.shape[2];
+  CHECK(images.shape[3] == kChannels, "Expected 3 channels for images but received shape ", images.shape);
+  checkShape("y", y.shape, Shape{count, y.shape[1], y.shape[2], kChannels});
+  checkShape("crops", crops.shape, Shape{count, 3});
+  checkShape("scale", scale.shape, Shape{kChannels});
+  if (shift != nullptr) checkShape("shift", shift->shape, Shape{count, kChannels});
+  const bool meanIsImage = mean.shape.rank() == 3;
+  checkShape("mean", mean.shape, meanIsImage ? Shape{height, width, kChannels} : Shape{kChannels});
+
+  const Crop crop{height,      width,       y.shape[1],
+                  y.shape[2],  images.u8(), crops.i32(),
+                  mean.f32(),  scale.f32(), shift != nullptr ? shift->f32() : nullptr,
+                  meanIsImage, y.f32()};
+  for (int64_t n = 0; n < count; ++n) {
+    const int64_t top = crop.crops[3 * n], left = crop.crops[3 * n + 1];
+    CHECK(top >= 0 && left >= 0 && top + crop.outHeight <= height && left + crop.outWidth <= width,
+          "Expected a crop within ", height, " x ", width, " pixels for crops[", n, "] but received ",
+          crop.outHeight, " x ", crop.outWidth, " pixels at (", top, ", ", left, ")");
+  }
+  parallelFor(context.threads, count * crop.outHeight, 16, [&](int64_t begin, int64_t end) {
+    const int64_t rowCount = crop.outWidth * kChannels;
+    std::vector<uint8_t> pixelRow(rowCount);
+    std::vector<float> rows(3 * rowCount);
+    cropRows(crop, begin, end, pixelRow.data(), rows.data(), rows.data() + rowCount,
+             rows.data() + 2 * rowCount);
+  });
+}
+
+}  // namespace nodecudnn

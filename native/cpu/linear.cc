@@ -1,0 +1,103 @@
+#include "core/ops.h"
+#include "cpu/context.h"
+#include "cpu/gemm.h"
+#include "cpu/kernel.h"
+#include "cpu/onednn_plan.h"
+#include "cpu/parallel.h"
+
+namespace nodecudnn {
+namespace {
+
+using dnnl::memory;
+using Tag = memory::format_tag;
+
+memory::desc describe(const memory::dims& dims, Tag tag) { return {dims, memory::data_type::f32, tag}; }
+
+/// y[m,n] = relu?(x[m,k] · wᵀ + bias) by a oneDNN matmul that reads w[n,k] in place.
+std::shared_ptr<OneDnnPlan> makeForward(const Context& context, int64_t m, int64_t n, int64_t k, bool bias,
+                                        bool relu) {
+  const memory::desc x = describe({m, k}, Tag::ab), w = describe({k, n}, Tag::ba),
+                     y = describe({m, n}, Tag::ab);
+  const memory::desc b = bias ? describe({1, n}, Tag::ab) : memory::desc();
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  dnnl::post_ops operations;
+  operations.append_eltwise(dnnl::algorithm::eltwise_relu, 0, 0);
+  if (relu) attributes.set_post_ops(operations);
+  const dnnl::matmul::primitive_desc descriptor(context.engine, x, w, b, y, attributes);
+  std::vector<OneDnnPlan::Operand> inputs{{DNNL_ARG_SRC, x, x}, {DNNL_ARG_WEIGHTS, w, w}};
+  if (bias) inputs.push_back({DNNL_ARG_BIAS, b, b});
+  return std::make_shared<OneDnnPlan>(context.engine, dnnl::matmul(descriptor), descriptor.scratchpad_desc(),
+                                      inputs, OneDnnPlan::Operand{DNNL_ARG_DST, y, y});
+}
+
+/// dx[m,n] = dy[m,k] · w by a oneDNN matmul that wants w[k,n] in a layout of its own.
+std::shared_ptr<OneDnnPlan> makeBackwardData(const Context& context, int64_t m, int64_t n, int64_t k) {
+  const memory::desc dy = describe({m, k}, Tag::ab), w = describe({k, n}, Tag::ab),
+                     dx = describe({m, n}, Tag::ab);
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  const dnnl::matmul::primitive_desc descriptor(context.engine, dy, describe({k, n}, Tag::any), dx,
+                                                attributes);
+  const std::vector<OneDnnPlan::Operand> inputs{{DNNL_ARG_SRC, dy, dy},
+                                                {DNNL_ARG_WEIGHTS, w, descriptor.weights_desc()}};
+  return std::make_shared<OneDnnPlan>(context.engine, dnnl::matmul(descriptor), descriptor.scratchpad_desc(),
+                                      inputs, OneDnnPlan::Operand{DNNL_ARG_DST, dx, dx});
+}
+
+}  // namespace
+
+void linear(Context& context, const LinearParams& params, const Tensor& x, const Tensor& w,
+            const Tensor* bias, Tensor& y) {
+  const int64_t m = x.shape[0], n = w.shape[0], k = w.shape[1];
+  checkShape("x of linear", x.shape, {m, k});
+  checkShape("y of linear", y.shape, {m, n});
+  if (bias != nullptr) checkShape("bias of linear", bias->shape, {n});
+  const float* b = bias != nullptr ? bias->f32() : nullptr;
+  if (context.isa == Isa::Avx512 && m >= 16) {
+    const PlanKey key{
+        static_cast<int64_t>(PlanKind::Linear), context.threads, m, n, k, b != nullptr, params.relu};
+    const auto plan = context.plans.get<OneDnnPlan>(
+        key, [&] { return makeForward(context, m, n, k, b != nullptr, params.relu); });
+    if (b != nullptr)
+      plan->run(context, {x.f32(), w.f32(), b}, y.f32());
+    else
+      plan->run(context, {x.f32(), w.f32()}, y.f32());
+    return;
+  }
+  gemm(false, true, m, n, k, x.f32(), k, w.f32(), k, 0, y.f32(), n);
+  parallelFor(context.threads, m, 8, [&](int64_t begin, int64_t end) {
+    addBiasRelu(end - begin, n, n, b, params.relu, y.f32() + begin * n);
+  });
+}
+
+void linearBackwardData(Context& context, const Tensor& dy, const Tensor& w, Tensor& dx) {
+  const int64_t m = dy.shape[0], k = w.shape[0], n = w.shape[1];
+  checkShape("dy of linear", dy.shape, {m, k});
+  checkShape("dx of linear", dx.shape, {m, n});
+  if (context.isa == Isa::Avx2 && m >= 64) {
+    const PlanKey key{static_cast<int64_t>(PlanKind::LinearBackwardData), context.threads, m, n, k};
+    const auto plan = context.plans.get<OneDnnPlan>(key, [&] { return makeBackwardData(context, m, n, k); });
+    plan->run(context, {dy.f32(), w.f32()}, dx.f32());
+    return;
+  }
+  gemm(false, false, m, n, k, dy.f32(), k, w.f32(), n, 0, dx.f32(), n);
+}
+
+void linearBackwardWeight(Context&, const Tensor& x, const Tensor& dy, Tensor& dw) {
+  const int64_t m = x.shape[0], n = dy.shape[1], k = x.shape[1];
+  checkShape("dy of linear", dy.shape, {m, n});
+  checkShape("dw of linear", dw.shape, {n, k});
+  gemm(true, false, n, k, m, dy.f32(), n, x.f32(), k, 0, dw.f32(), k);
+}
+
+void matmul(Context&, const MatmulParams& params, const Tensor& a, const Tensor& b, Tensor& y) {
+  const int64_t m = a.shape[params.transposeA ? 1 : 0], k = a.shape[params.transposeA ? 0 : 1];
+  const int64_t n = b.shape[params.transposeB ? 0 : 1];
+  checkShape("b of matmul", b.shape, params.transposeB ? Shape{n, k} : Shape{k, n});
+  checkShape("y of matmul", y.shape, {m, n});
+  gemm(params.transposeA, params.transposeB, m, n, k, a.f32(), a.shape[1], b.f32(), b.shape[1], 0, y.f32(),
+       n);
+}
+
+}  // namespace nodecudnn
