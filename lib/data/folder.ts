@@ -1,0 +1,162 @@
+import type { Dirent } from 'node:fs';
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expectInteger } from '../check.js';
+import { DataError } from '../errors.js';
+import type { Dataset, Sample } from './dataset.js';
+import { decodeImage, refusalOf } from './decode.js';
+
+export interface ImageFolderOptions {
+  /** Labels are indices into these; the folder may lack some of them. Default: the class folders, by code unit. */
+  classes?: readonly string[];
+  /** Pictures are resized on the shorter side and cut to `size` × `size` pixels. Default 256. */
+  size?: number;
+}
+
+/** A file that is no picture. */
+export interface SkippedFile {
+  file: string;
+  reason: string;
+}
+
+/** So many files are looked into at a time. */
+const PROBES = 8;
+
+/** Pictures in folders that are their classes: `root/class/**`. What they are is told by content, not by name. */
+export class ImageFolder implements Dataset {
+  readonly classes: readonly string[];
+  /** Paths of the pictures, class by class. */
+  readonly files: readonly string[];
+  /** What lies in the class folders and is left out. */
+  readonly skipped: readonly SkippedFile[];
+  readonly #labels: readonly number[];
+  readonly #size: number;
+
+  private constructor(
+    classes: readonly string[],
+    pictures: readonly { file: string; label: number }[],
+    skipped: readonly SkippedFile[],
+    size: number,
+  ) {
+    this.classes = classes;
+    this.files = pictures.map(({ file }) => file);
+    this.#labels = pictures.map(({ label }) => label);
+    this.skipped = skipped;
+    this.#size = size;
+  }
+
+  /**
+   * Lists a folder and looks at the head of every file. Hidden files and folders do not count.
+   * @throws {DataError} where there is no folder, no class folder, one class only (unless `classes` are given), a
+   *   class without pictures, or a class that is not among `classes`
+   */
+  static async open(root: string, options: ImageFolderOptions = {}): Promise<ImageFolder> {
+    const size = expectInteger('size', options.size ?? 256, 1);
+    const names = await classNames(root);
+    const classes = options.classes ?? names;
+    const [only, second] = names;
+    if (only === undefined) throw unusable(root, 'there are no class folders in it');
+    if (second === undefined && options.classes === undefined)
+      throw unusable(root, `one class only, ${only}`);
+    const unknown = names.filter((name) => !classes.includes(name));
+    if (unknown.length > 0) {
+      throw unusable(root, `unknown class ${unknown.join(', ')} (known: ${classes.join(', ')})`);
+    }
+
+    const pictures: { file: string; label: number }[] = [];
+    const skipped: SkippedFile[] = [];
+    for (const name of names) {
+      const files = await filesIn(join(root, name));
+      const reasons = await mapBounded(files, PROBES, refusalOf);
+      const label = classes.indexOf(name);
+      const refused = skipped.length;
+      const admitted = pictures.length;
+      files.forEach((file, i) => {
+        const reason = reasons[i];
+        if (reason === undefined) pictures.push({ file, label });
+        else skipped.push({ file, reason });
+      });
+      if (pictures.length === admitted) {
+        const first = skipped[refused];
+        const why = first === undefined ? '' : ` (${first.file}: ${first.reason})`;
+        throw unusable(root, `class ${name} has no pictures${why}`);
+      }
+    }
+    return new ImageFolder(classes, pictures, skipped, size);
+  }
+
+  get length(): number {
+    return this.files.length;
+  }
+
+  /** @throws {DataError} for a picture that cannot be decoded */
+  async get(index: number): Promise<Sample> {
+    expectInteger('index', index, 0, this.length - 1);
+    const [file = '', label = 0] = [this.files[index], this.#labels[index]];
+    return { ...(await decodeImage(file, { size: this.#size })), label };
+  }
+}
+
+function unusable(root: string, reason: string, cause?: unknown): DataError {
+  return new DataError(
+    `Expected folder with a folder of pictures for each class but received ${root}: ${reason}`,
+    {
+      cause,
+    },
+  );
+}
+
+async function list(folder: string): Promise<Dirent[]> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  return entries.filter(({ name }) => !name.startsWith('.'));
+}
+
+/** By code unit. */
+async function classNames(root: string): Promise<string[]> {
+  let entries: Dirent[];
+  try {
+    entries = await list(root);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') throw unusable(root, 'no such folder', error);
+    throw unusable(root, code === 'ENOTDIR' ? 'not a folder' : message, error);
+  }
+  const names: string[] = [];
+  for (const entry of entries) {
+    const linked = entry.isSymbolicLink() ? await stat(join(root, entry.name)).catch(() => entry) : entry;
+    if (linked.isDirectory()) names.push(entry.name);
+  }
+  return names.sort();
+}
+
+/** The files in a folder and the folders in it, by code unit. A link counts as a file, so that no circle is followed. */
+async function filesIn(folder: string): Promise<string[]> {
+  const files: string[] = [];
+  let entries: Dirent[];
+  try {
+    entries = await list(folder);
+  } catch (error) {
+    throw new DataError(`${folder} could not be read: ${(error as Error).message}`, { cause: error });
+  }
+  for (const entry of entries) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) files.push(...(await filesIn(path)));
+    else if (entry.isFile() || entry.isSymbolicLink()) files.push(path);
+  }
+  return files.sort();
+}
+
+/** `Promise.all` of `work(item)`, with at most `limit` under way. */
+async function mapBounded<T, U>(
+  items: readonly T[],
+  limit: number,
+  work: (item: T) => Promise<U>,
+): Promise<U[]> {
+  const results: U[] = [];
+  const queue = items.entries();
+  const worker = async () => {
+    for (const [i, item] of queue) results[i] = await work(item);
+  };
+  await Promise.all(Array.from({ length: limit }, worker));
+  return results;
+}

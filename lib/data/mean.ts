@@ -1,0 +1,48 @@
+import { expectInteger } from '../check.js';
+import { DataError, expected } from '../errors.js';
+import type { Dataset } from './dataset.js';
+import { ReadAhead } from './read_ahead.js';
+
+type Colour = [red: number, green: number, blue: number];
+
+/** So many pictures are held at a time. */
+const HELD = 8;
+
+/**
+ * The mean colour of a data set, of 0…255 per channel.
+ * @param options.limit so many pictures are looked at, evenly spaced over the set; default 1000
+ * @throws {DataError} for an empty data set, or a picture that cannot be read
+ */
+export async function meanColour(
+  dataset: Dataset,
+  { limit = 1000 }: { limit?: number } = {},
+): Promise<Colour> {
+  const count = Math.min(dataset.length, expectInteger('limit', limit, 1));
+  if (count === 0) throw new DataError(expected('at least one picture', 'data set', 0));
+  const indices = Array.from({ length: count }, (_, i) => Math.floor((i * dataset.length) / count));
+  const reading = new ReadAhead(dataset, indices, HELD);
+  const mean: Colour = [0, 0, 0];
+  try {
+    for (let i = 0; i < count; i++) {
+      for (const { pixels } of await reading.take(1)) {
+        colourOf(pixels).forEach((value, channel) => {
+          mean[channel] = (mean[channel] ?? 0) + value / count;
+        });
+      }
+    }
+  } finally {
+    await reading.stop();
+  }
+  return mean;
+}
+
+function colourOf(pixels: Uint8Array): Colour {
+  let [red, green, blue] = [0, 0, 0];
+  for (let i = 0; i < pixels.length; i += 3) {
+    red += pixels[i] ?? 0;
+    green += pixels[i + 1] ?? 0;
+    blue += pixels[i + 2] ?? 0;
+  }
+  const area = pixels.length / 3;
+  return [red / area, green / area, blue / area];
+}

@@ -1,0 +1,219 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import sharp, { type Sharp } from 'sharp';
+import { type DecodedImage, decodeImage } from '../../lib/data/decode.js';
+import { ArgumentError } from '../../lib/errors.js';
+import { heic } from './heic.js';
+import { rejection } from './rejection.js';
+
+const RED = { r: 200, g: 30, b: 30 };
+
+function plain(width: number, height: number, background: object = RED): Sharp {
+  const channels = 'alpha' in background ? 4 : 3;
+  return sharp({ create: { width, height, channels, background } });
+}
+
+/** Black, but for a quarter that is red. */
+function withRedQuarter(size: number, left: number, top: number): Sharp {
+  const input = { create: { width: size / 2, height: size / 2, channels: 3 as const, background: RED } };
+  return plain(size, size, { r: 0, g: 0, b: 0 }).composite([{ input, left, top }]);
+}
+
+function pixel({ pixels, width }: DecodedImage, y: number, x: number): number[] {
+  return [...pixels.subarray((y * width + x) * 3, (y * width + x) * 3 + 3)];
+}
+
+function expectColour(image: DecodedImage, colour: readonly number[], tolerance: number): void {
+  expect([image.height, image.width, image.pixels.length]).to.deep.equal([64, 64, 64 * 64 * 3]);
+  for (const at of [0, 31, 63]) {
+    pixel(image, at, at).forEach((value, i) => {
+      expect(value).to.be.closeTo(colour[i] ?? 0, tolerance);
+    });
+  }
+}
+
+describe('decodeImage', () => {
+  let folder = '';
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'node-cudnn-decode-'));
+  });
+  after(() => rm(folder, { recursive: true }));
+
+  const red = [200, 30, 30];
+  const grey = (value: number) => [value, value, value];
+  const kinds: readonly [
+    name: string,
+    picture: () => Promise<Buffer>,
+    colour: readonly number[],
+    tolerance: number,
+  ][] = [
+    ['PNG', () => plain(100, 80).png().toBuffer(), red, 0],
+    ['JPEG', () => plain(80, 100).jpeg({ quality: 100 }).toBuffer(), red, 2],
+    ['WebP', () => plain(80, 100).webp({ lossless: true }).toBuffer(), red, 0],
+    ['AVIF', () => plain(100, 80).avif({ lossless: true }).toBuffer(), red, 2],
+    ['TIFF', () => plain(100, 80).tiff({ compression: 'none' }).toBuffer(), red, 0],
+    ['a palette', () => plain(100, 80).png({ palette: true }).toBuffer(), red, 1],
+    ['grey', () => plain(100, 80, { r: 99, g: 99, b: 99 }).greyscale().png().toBuffer(), grey(99), 1],
+    ['16 bits', () => plain(100, 80).toColourspace('rgb16').png().toBuffer(), red, 1],
+    [
+      '16 bits of grey',
+      () => plain(100, 80, { r: 99, g: 99, b: 99 }).toColourspace('grey16').png().toBuffer(),
+      grey(99),
+      1,
+    ],
+    [
+      'floating point',
+      () => plain(100, 80).toColourspace('scrgb').tiff({ compression: 'none' }).toBuffer(),
+      red,
+      1,
+    ],
+    // Pure red is outside of what the inks can print.
+    ['CMYK', () => plain(100, 80).toColourspace('cmyk').jpeg({ quality: 100 }).toBuffer(), red, 30],
+    ['CIELAB', () => plain(100, 80).toColourspace('lab').tiff().toBuffer(), red, 2],
+    ['another RGB with its profile', () => plain(100, 80).withIccProfile('p3').png().toBuffer(), red, 2],
+    [
+      'nothing but transparency',
+      () =>
+        plain(100, 80, { ...RED, alpha: 0 })
+          .png()
+          .toBuffer(),
+      grey(255),
+      0,
+    ],
+    [
+      'half transparency',
+      () =>
+        plain(100, 80, { ...RED, alpha: 0.5 })
+          .png()
+          .toBuffer(),
+      [227, 142, 142],
+      1,
+    ],
+    [
+      'grey and transparency',
+      () =>
+        sharp(Buffer.alloc(600, 128), { raw: { width: 20, height: 15, channels: 2 } })
+          .png()
+          .toBuffer(),
+      grey(191),
+      1,
+    ],
+    ['one pixel', () => plain(1, 1).png().toBuffer(), red, 0],
+    ['8000×200 pixels', () => plain(8000, 200).jpeg({ quality: 100 }).toBuffer(), red, 2],
+    ['one row', () => plain(8000, 1).png().toBuffer(), red, 0],
+  ];
+  for (const [name, picture, colour, tolerance] of kinds) {
+    it(`takes ${name}`, async () => {
+      expectColour(await decodeImage(await picture(), { size: 64 }), colour, tolerance);
+    });
+  }
+
+  it('takes the first frame of an animation', async () => {
+    const frames = [
+      await plain(64, 64).png().toBuffer(),
+      await plain(64, 64, { r: 0, g: 0, b: 255 }).png().toBuffer(),
+    ];
+    const animation = await sharp(frames, { join: { animated: true } })
+      .gif()
+      .toBuffer();
+    expect((await sharp(animation).metadata()).pages).to.equal(2);
+    expectColour(await decodeImage(animation, { size: 64 }), red, 4);
+  });
+
+  it('resizes the shorter side and cuts out the centre', async () => {
+    const white = { r: 255, g: 255, b: 255 };
+    // Red in the middle: a little more than what is cut out, and less than the whole of the shorter side.
+    const input = { create: { width: 120, height: 70, channels: 3 as const, background: RED } };
+    const wide = await plain(300, 100, white).composite([{ input }]).png().toBuffer();
+    const cut = await decodeImage(wide, { size: 64 });
+    for (const [y, x, colour] of [
+      [4, 2, [255, 255, 255]],
+      [59, 61, [255, 255, 255]],
+      [16, 2, red],
+      [47, 61, red],
+    ] as const) {
+      expect(pixel(cut, y, x)).to.deep.equal(colour);
+    }
+    const tall = await decodeImage(await sharp(wide).rotate(90).png().toBuffer(), { size: 64 });
+    expect(pixel(tall, 2, 4)).to.deep.equal([255, 255, 255]);
+    expect(pixel(tall, 61, 47)).to.deep.equal(red);
+  });
+
+  // How a camera stored a picture whose upper left quarter is red, for each orientation that EXIF knows.
+  const stored = [
+    ...[
+      [0, 0],
+      [32, 0],
+      [32, 32],
+      [0, 32],
+      [0, 0],
+      [0, 32],
+      [32, 32],
+      [32, 0],
+    ].entries(),
+  ] as const;
+  for (const [i, [left = 0, top = 0]] of stored) {
+    it(`turns a picture of EXIF orientation ${i + 1} upright`, async () => {
+      const flat = await withRedQuarter(64, left, top).png().toBuffer();
+      const jpeg = await sharp(flat)
+        .withMetadata({ orientation: i + 1 })
+        .jpeg({ quality: 100 })
+        .toBuffer();
+      const image = await decodeImage(jpeg, { size: 32 });
+      const reds = [pixel(image, 4, 4), pixel(image, 4, 27), pixel(image, 27, 4), pixel(image, 27, 27)].map(
+        ([value = 0]) => value > 100,
+      );
+      expect(reds).to.deep.equal([true, false, false, false]);
+    });
+  }
+
+  it('reads files, and again after they have changed', async () => {
+    const file = join(folder, 'picture.png');
+    await plain(64, 64).png().toFile(file);
+    expectColour(await decodeImage(file, { size: 64 }), red, 0);
+    await plain(64, 64, { r: 1, g: 2, b: 3 }).png().toFile(file);
+    expectColour(await decodeImage(file, { size: 64 }), [1, 2, 3], 0);
+  });
+
+  it('says which file is cut off, whatever is missing of it', async () => {
+    const noise = Buffer.from(Array.from({ length: 120 * 120 * 3 }, (_, i) => (i * 7919) % 251));
+    const picture = sharp(noise, { raw: { width: 120, height: 120, channels: 3 } });
+    const jpeg = await picture.clone().jpeg().toBuffer();
+    const progressive = await picture.clone().jpeg({ progressive: true }).toBuffer();
+    const png = await picture.clone().png().toBuffer();
+    const file = join(folder, 'cut.jpg');
+    for (const whole of [jpeg, progressive, png]) {
+      for (const part of [0.1, 0.5, 0.9]) {
+        await writeFile(file, whole.subarray(0, Math.floor(whole.length * part)));
+        expect(await rejection(decodeImage(file, { size: 64 }))).to.match(
+          /cut\.jpg could not be decoded: \S/,
+        );
+      }
+    }
+  });
+
+  it('says what is no picture', async () => {
+    const text = join(folder, 'text.jpg');
+    await writeFile(text, 'This is no picture.\n');
+    expect(await rejection(decodeImage(text, { size: 64 }))).to.match(/text\.jpg .*unsupported image format/);
+    expect(await rejection(decodeImage(Buffer.from('text'), { size: 64 }))).to.match(/4 bytes .*unsupported/);
+    expect(await rejection(decodeImage(Buffer.of(), { size: 64 }))).to.match(/empty/);
+    expect(await rejection(decodeImage(join(folder, 'none.jpg'), { size: 64 }))).to.match(
+      /none\.jpg .*no such file/,
+    );
+    expect(await rejection(decodeImage(folder, { size: 64 }))).to.contain(folder);
+  });
+
+  it('says in one line which decoder a HEIC photo lacks', async () => {
+    expect(await rejection(decodeImage(await heic(), { size: 64 }))).to.match(
+      /decoded: heif: [^\n]*HEVC[^\n]*$/,
+    );
+  });
+
+  it('refuses what is no size', async () => {
+    const failure = await decodeImage(Buffer.of(1), { size: 0 }).catch((error: unknown) => error);
+    expect(failure).to.be.instanceOf(ArgumentError);
+  });
+});

@@ -1,0 +1,268 @@
+import { expect } from 'chai';
+import type { Dataset, Sample } from '../../lib/data/dataset.js';
+import { type Batch, Loader } from '../../lib/data/loader.js';
+import { ArgumentError, DataError } from '../../lib/errors.js';
+import { rejection } from './rejection.js';
+
+/** Pictures of 8×6 pixels that hold their index, and an account of what was asked for. */
+class Counted implements Dataset {
+  readonly classes = ['even', 'odd'];
+  readonly asked: number[] = [];
+  underWay = 0;
+  mostUnderWay = 0;
+
+  constructor(
+    readonly length: number,
+    readonly change: (index: number) => Partial<Sample> = () => ({}),
+  ) {}
+
+  async get(index: number): Promise<Sample> {
+    this.asked.push(index);
+    this.mostUnderWay = Math.max(this.mostUnderWay, ++this.underWay);
+    // Later pictures are ready sooner.
+    for (let turn = 0; turn < 10 - (index % 10); turn++) await nextTurn();
+    this.underWay--;
+    const sample = { pixels: new Uint8Array(144).fill(index), height: 8, width: 6, label: index % 2 };
+    return { ...sample, ...this.change(index) };
+  }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+async function turns(count: number): Promise<void> {
+  for (let i = 0; i < count; i++) await nextTurn();
+}
+
+async function all(batches: AsyncIterable<Batch>): Promise<Batch[]> {
+  const list: Batch[] = [];
+  for await (const batch of batches) list.push(batch);
+  return list;
+}
+
+async function indicesOf(batches: AsyncIterable<Batch>): Promise<number[]> {
+  return (await all(batches)).flatMap(({ indices }) => indices);
+}
+
+const training = { batchSize: 4, crop: 5, training: true } as const;
+const evaluation = { batchSize: 4, crop: 5, training: false } as const;
+const upTo = (length: number) => Array.from({ length }, (_, i) => i);
+
+describe('Loader', () => {
+  it('evaluates in order, with centre crops, the last batch smaller', async () => {
+    const loader = new Loader(new Counted(10), evaluation);
+    expect(loader.batches).to.equal(3);
+    const batches = await all(loader.epoch(0));
+    expect(batches.map(({ indices }) => indices)).to.deep.equal([
+      [0, 1, 2, 3],
+      [4, 5, 6, 7],
+      [8, 9],
+    ]);
+    for (const { pixels, labels, crops, height, width, indices, waitingMs } of batches) {
+      expect([height, width]).to.deep.equal([8, 6]);
+      expect(pixels.map((picture) => picture[143])).to.deep.equal(indices);
+      expect(labels).to.deep.equal(Int32Array.from(indices, (index) => index % 2));
+      expect(crops).to.deep.equal(Int32Array.from(indices.flatMap(() => [1, 0, 0])));
+      expect(waitingMs).to.be.at.least(0);
+    }
+  });
+
+  it('trains on each picture once an epoch, in an order of seed and epoch, and drops the partial batch', async () => {
+    const loader = new Loader(new Counted(64), training);
+    const first = await indicesOf(loader.epoch(0));
+    expect([...first].sort((a, b) => a - b)).to.deep.equal(upTo(64));
+    expect(first).to.not.deep.equal(upTo(64));
+    expect(await indicesOf(loader.epoch(0))).to.deep.equal(first);
+    expect(
+      await indicesOf(new Loader(new Counted(64), { ...training, seed: 0, batchSize: 8 }).epoch(0)),
+    ).to.deep.equal(first);
+    expect(await indicesOf(loader.epoch(1))).to.not.deep.equal(first);
+    expect(await indicesOf(new Loader(new Counted(64), { ...training, seed: 1 }).epoch(0))).to.not.deep.equal(
+      first,
+    );
+
+    const partial = new Loader(new Counted(11), training);
+    expect(partial.batches).to.equal(2);
+    expect(new Set(await indicesOf(partial.epoch(0))).size).to.equal(8);
+  });
+
+  it('makes one batch of a set that is smaller than a batch', async () => {
+    const loader = new Loader(new Counted(3), training);
+    expect(loader.batches).to.equal(1);
+    expect((await indicesOf(loader.epoch(0))).sort()).to.deep.equal([0, 1, 2]);
+  });
+
+  it('crops and mirrors by seed, epoch and picture, whatever batch it is in', async () => {
+    const cropsOf = async (epoch: number, options: { batchSize?: number; seed?: number } = {}) => {
+      const crops = new Map<number, string>();
+      for (const batch of await all(new Loader(new Counted(200), { ...training, ...options }).epoch(epoch))) {
+        batch.indices.forEach((index, i) => {
+          crops.set(index, batch.crops.subarray(i * 3, i * 3 + 3).join());
+        });
+      }
+      return upTo(200).map((index) => crops.get(index));
+    };
+    const crops = await cropsOf(0);
+    expect(await cropsOf(0, { batchSize: 10 })).to.deep.equal(crops);
+    expect(await cropsOf(1)).to.not.deep.equal(crops);
+    expect(await cropsOf(0, { seed: 1 })).to.not.deep.equal(crops);
+    const counts = new Map<string | undefined, number>();
+    for (const crop of crops) counts.set(crop, (counts.get(crop) ?? 0) + 1);
+    const every = [0, 1, 2, 3].flatMap((top) =>
+      [0, 1].flatMap((left) => [0, 1].map((flip) => `${top},${left},${flip}`)),
+    );
+    expect([...counts.keys()].sort()).to.deep.equal(every);
+    for (const count of counts.values()) expect(count).to.be.within(3, 28);
+  });
+
+  it('begins at the batch asked for', async () => {
+    const loader = new Loader(new Counted(40), training);
+    const whole = await all(loader.epoch(2));
+    const rest = await all(loader.epoch(2, 7));
+    const known = ({ indices, crops }: Batch) => ({ indices, crops });
+    expect(rest.map(known)).to.deep.equal(whole.slice(7).map(known));
+    expect(await all(loader.epoch(2, 10))).to.deep.equal([]);
+  });
+
+  it('reads ahead while a batch is in use, four at a time, and no further than two batches', async () => {
+    const dataset = new Counted(400);
+    const iterator = new Loader(dataset, { ...evaluation, batchSize: 16 }).epoch(0);
+    expect(dataset.asked).to.deep.equal([]);
+    await iterator.next();
+    await turns(500);
+    expect(dataset.asked).to.deep.equal(upTo(16 + 32));
+    await iterator.next();
+    await turns(500);
+    expect(dataset.asked).to.deep.equal(upTo(32 + 32));
+    expect(dataset.mostUnderWay).to.be.within(2, 4);
+    await iterator.return();
+  });
+
+  it('reads ahead as many pictures as asked for', async () => {
+    const dataset = new Counted(400);
+    const iterator = new Loader(dataset, { ...evaluation, prefetch: 5 }).epoch(0);
+    await iterator.next();
+    await turns(200);
+    expect(dataset.asked).to.deep.equal(upTo(4 + 5));
+    await iterator.return();
+  });
+
+  it('stops reading when the iteration is left', async () => {
+    const dataset = new Counted(400);
+    for await (const batch of new Loader(dataset, evaluation).epoch(0)) {
+      if (batch.indices.includes(8)) break;
+    }
+    expect(dataset.underWay).to.equal(0);
+    const { length } = dataset.asked;
+    await turns(100);
+    expect(dataset.asked).to.have.length(length);
+    expect(length).to.be.at.most(12 + 8);
+  });
+
+  it('does not hold the event loop while a data set draws its pictures', async () => {
+    let drawn = 0;
+    const dataset: Dataset = {
+      length: 64,
+      classes: ['one'],
+      get: () => {
+        drawn++;
+        return { pixels: new Uint8Array(75), height: 5, width: 5, label: 0 };
+      },
+    };
+    const iterator = new Loader(dataset, { ...evaluation, batchSize: 32 }).epoch(0);
+    const batch = iterator.next();
+    let most = 0;
+    for (let before = 0; drawn < 32; before = drawn) {
+      await nextTurn();
+      most = Math.max(most, drawn - before);
+    }
+    expect(most).to.be.at.most(2);
+    await batch;
+    await iterator.return();
+  });
+
+  describe('rejects, naming the sample,', () => {
+    const unhandled: unknown[] = [];
+    const note = (reason: unknown) => unhandled.push(reason);
+    before(() => process.on('unhandledRejection', note));
+    after(() => {
+      process.off('unhandledRejection', note);
+      expect(unhandled).to.deep.equal([]);
+    });
+
+    const failing = (change: (index: number) => Partial<Sample>) =>
+      rejection(
+        all(new Loader(new Counted(40, (index) => (index === 9 ? change(index) : {})), evaluation).epoch(0)),
+      );
+
+    it('what get() throws', async () => {
+      const cause = new Error('disk gone');
+      const dataset = new Counted(40, (index) => {
+        if (index >= 9) throw cause;
+        return {};
+      });
+      const iterator = new Loader(dataset, evaluation).epoch(0);
+      expect((await iterator.next()).value?.indices).to.deep.equal([0, 1, 2, 3]);
+      expect((await iterator.next()).value?.indices).to.deep.equal([4, 5, 6, 7]);
+      const failure: unknown = await iterator.next().catch((error: unknown) => error);
+      expect(failure).to.be.instanceOf(DataError).with.property('cause', cause);
+      expect(String(failure)).to.match(/sample 9 .*disk gone/);
+      expect(await iterator.next()).to.deep.equal({ value: undefined, done: true });
+      await turns(50);
+      expect(unhandled).to.deep.equal([]);
+    });
+
+    it('what a get() throws that returns no promise', async () => {
+      const dataset: Dataset = {
+        length: 3,
+        classes: ['one'],
+        get: () => {
+          throw new Error('at once');
+        },
+      };
+      expect(await rejection(all(new Loader(dataset, evaluation).epoch(0)))).to.match(/sample 0 .*at once/);
+    });
+
+    it('another size than other pictures have', async () => {
+      expect(await failing(() => ({ height: 6, width: 8 }))).to.match(
+        /Expected \[8, 6\].*sample 9 .*\[6, 8\]/,
+      );
+    });
+
+    it('a picture smaller than the crop', async () => {
+      const small = new Counted(9);
+      const loader = new Loader(small, { ...evaluation, crop: 7 });
+      expect(await rejection(all(loader.epoch(0)))).to.match(/at least 7.*sample 0 .*\[8, 6\]/);
+    });
+
+    it('pixels of another length', async () => {
+      expect(await failing(() => ({ pixels: new Uint8Array(48) }))).to.match(
+        /8 · 6 · 3 bytes.*sample 9 .*48/,
+      );
+      expect(await failing(() => ({ pixels: [] as unknown as Uint8Array }))).to.match(/Uint8Array.*sample 9/);
+      expect(await failing(() => ({ height: -8, width: -6 }))).to.match(/sample 9/);
+      expect(await failing(() => ({ height: 4.5, width: 144 / 13.5 }))).to.match(/sample 9/);
+    });
+
+    it('a label that is no class', async () => {
+      for (const label of [2, -1, 0.5, Number.NaN]) {
+        expect(await failing(() => ({ label }))).to.match(/2 classes.*label of sample 9/);
+      }
+    });
+  });
+
+  it('refuses what it cannot load', () => {
+    const dataset = new Counted(8);
+    expect(() => new Loader(new Counted(0), training)).to.throw(DataError, 'at least one picture');
+    for (const batchSize of [0, 1.5, Number.NaN]) {
+      expect(() => new Loader(dataset, { ...training, batchSize })).to.throw(ArgumentError, 'batchSize');
+    }
+    expect(() => new Loader(dataset, { ...training, crop: 0 })).to.throw(ArgumentError, 'crop');
+    expect(() => new Loader(dataset, { ...training, seed: -1 })).to.throw(ArgumentError, 'seed');
+    expect(() => new Loader(dataset, { ...training, prefetch: 3 })).to.throw(ArgumentError, 'prefetch');
+    const loader = new Loader(dataset, training);
+    expect(() => loader.epoch(-1)).to.throw(ArgumentError, 'epoch');
+    expect(() => loader.epoch(0, 3)).to.throw(ArgumentError, 'startBatch');
+  });
+});

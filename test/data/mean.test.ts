@@ -1,0 +1,45 @@
+import { expect } from 'chai';
+import type { Dataset } from '../../lib/data/dataset.js';
+import { meanColour } from '../../lib/data/mean.js';
+import { Shapes } from '../../lib/data/shapes.js';
+import { ArgumentError } from '../../lib/errors.js';
+import { rejection } from './rejection.js';
+
+/** Pictures of two pixels: [index, 10, 0] and [index, 30, 255]. */
+class Pairs implements Dataset {
+  readonly classes = ['one'];
+  readonly asked: number[] = [];
+  constructor(readonly length: number) {}
+
+  get(index: number) {
+    this.asked.push(index);
+    return { pixels: Uint8Array.of(index, 10, 0, index, 30, 255), height: 1, width: 2, label: 0 };
+  }
+}
+
+describe('meanColour', () => {
+  it('is the mean of every channel', async () => {
+    expect(await meanColour(new Pairs(5))).to.deep.equal([2, 20, 127.5]);
+  });
+
+  it('looks at so many pictures, evenly spaced', async () => {
+    const dataset = new Pairs(103);
+    const [red] = await meanColour(dataset, { limit: 10 });
+    expect(dataset.asked).to.deep.equal([0, 10, 20, 30, 41, 51, 61, 72, 82, 92]);
+    expect(red).to.be.closeTo(45.9, 1e-9);
+  });
+
+  it('of drawn shapes is near the middle', async () => {
+    for (const channel of await meanColour(new Shapes({ length: 200, size: 32 }))) {
+      expect(channel).to.be.within(110, 145);
+    }
+  });
+
+  it('refuses an empty data set and a limit of nothing, and tells what cannot be read', async () => {
+    expect(await rejection(meanColour(new Pairs(0)))).to.match(/at least one picture/);
+    const failure = await meanColour(new Pairs(3), { limit: 0 }).catch((error: unknown) => error);
+    expect(failure).to.be.instanceOf(ArgumentError);
+    const broken: Dataset = { length: 2, classes: ['one'], get: () => Promise.reject(new Error('gone')) };
+    expect(await rejection(meanColour(broken))).to.match(/sample 0 .*gone/);
+  });
+});
