@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { ArgumentError, DisposedError, expected, ShapeError } from './errors.js';
 import type { Saved } from './native.js';
 import { keep, tidy, unscoped } from './scope.js';
-import { empty, full, type GraphLink, sameShape, Tensor } from './tensor.js';
+import { empty, full, type GraphLink, sameShape, type Tensor } from './tensor.js';
 
 /** The gradients of an operation's inputs, in their order; null for an input that has none. */
 export type Backward = (dy: Tensor, needs: readonly boolean[]) => readonly (Tensor | null)[];
@@ -61,7 +61,9 @@ class GraphNode implements GraphLink {
   gradients(dy: Tensor): readonly (Tensor | null)[] {
     const backward = this.#backward;
     if (backward === undefined) {
-      throw new DisposedError(expected('graph that was not used up by an earlier backward', this.op, 'a used one'));
+      throw new DisposedError(
+        expected('graph that was not used up by an earlier backward', this.op, 'a used one'),
+      );
     }
     const needs = this.inputs.map((input) => input !== undefined);
     const gradients = noGrad(() => tidy(() => backward(dy, needs)));
@@ -106,7 +108,9 @@ export function record(
 
 /** Whether an operation on these inputs will be recorded. */
 export function recording(inputs: readonly (Tensor | null | undefined)[]): boolean {
-  return mode.getStore() !== 'off' && inputs.some((input) => input?.requiresGrad || input?.link !== undefined);
+  return (
+    mode.getStore() !== 'off' && inputs.some((input) => input?.requiresGrad || input?.link !== undefined)
+  );
 }
 
 /**
@@ -117,7 +121,9 @@ export function recording(inputs: readonly (Tensor | null | undefined)[]): boole
 export function backward(loss: Tensor, cotangent?: Tensor): void {
   const root = loss.link;
   if (!(root instanceof GraphNode)) {
-    throw new ArgumentError(expected('tensor computed from one that requires a gradient', 'loss', loss.toString()));
+    throw new ArgumentError(
+      expected('tensor computed from one that requires a gradient', 'loss', loss.toString()),
+    );
   }
   if (cotangent === undefined && loss.size !== 1) {
     throw new ShapeError(expected('cotangent, or a loss of one element', 'loss', loss.shape));
@@ -132,15 +138,15 @@ export function backward(loss: Tensor, cotangent?: Tensor): void {
       for (const node of newestFirst(root)) {
         const dy = pending.get(node);
         if (dy === undefined) continue;
-        pending.delete(node);
         const gradients = node.gradients(dy);
+        pending.delete(node);
         dy.dispose();
         node.inputs.forEach((input, i) => {
           const gradient = gradients[i];
           if (!gradient) return;
           if (input instanceof GraphNode) pending.set(input, sum(pending.get(input), gradient));
-          else if (input !== undefined) input.grad = sum(input.grad, gradient);
-          else gradient.dispose();
+          else if (input === undefined || input.disposed) gradient.dispose();
+          else input.grad = sum(input.grad, gradient);
         });
       }
     } finally {

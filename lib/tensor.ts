@@ -1,4 +1,4 @@
-import { expectInteger } from './check.js';
+import { expectFinite, expectInteger } from './check.js';
 import { Device, type DeviceLike } from './device.js';
 import { ArgumentError, DisposedError, expected, ShapeError } from './errors.js';
 import { DTYPES, type DType, type Handle, type TypedArray } from './native.js';
@@ -45,7 +45,8 @@ export class Tensor implements Disposable {
    * @throws {DisposedError}
    */
   get handle(): Handle {
-    if (this.#handle === undefined) throw new DisposedError(expected('live tensor', 'tensor', 'one that was disposed'));
+    if (this.#handle === undefined)
+      throw new DisposedError(expected('live tensor', 'tensor', 'one that was disposed'));
     return this.#handle;
   }
 
@@ -135,7 +136,8 @@ export function tensor(data: TypedArray | NestedNumbers, shape?: Shape, options:
     throw new ArgumentError(expected(`${options.dtype} array`, 'data', data));
   }
   const result = empty(dims, { ...options, dtype: dtypeOf(flat) });
-  if (flat.length !== result.size) throw new ShapeError(expected(`${result.size} elements`, 'data', flat.length));
+  if (flat.length !== result.size)
+    throw new ShapeError(expected(`${result.size} elements`, 'data', flat.length));
   result.write(flat);
   return result;
 }
@@ -173,17 +175,21 @@ export interface RandomOptions extends TensorOptions {
 
 /** Normal numbers: Box–Muller over Philox4x32-10, equal on every machine up to rounding. */
 export function randn(shape: Shape, options: RandomOptions & { mean?: number; std?: number }): Tensor {
+  const a = expectFinite('mean', options.mean ?? 0);
+  const b = expectFinite('std', options.std ?? 1);
+  const params = { a, b, ...randomParams(options) };
   const result = empty(shape, options);
-  const { mean: a = 0, std: b = 1 } = options;
-  result.device.backend.randomNormal({ a, b, ...randomParams(options) }, result.handle);
+  result.device.backend.randomNormal(params, result.handle);
   return result;
 }
 
 /** Uniform numbers in [low, high), from Philox4x32-10. */
 export function rand(shape: Shape, options: RandomOptions & { low?: number; high?: number }): Tensor {
+  const a = expectFinite('low', options.low ?? 0);
+  const b = expectFinite('high', options.high ?? 1);
+  const params = { a, b, ...randomParams(options) };
   const result = empty(shape, options);
-  const { low: a = 0, high: b = 1 } = options;
-  result.device.backend.randomUniform({ a, b, ...randomParams(options) }, result.handle);
+  result.device.backend.randomUniform(params, result.handle);
   return result;
 }
 
@@ -204,7 +210,8 @@ export function checkShape(shape: Shape): Shape {
   if (!Array.isArray(shape)) throw new ArgumentError(expected('array of dimensions', 'shape', shape));
   if (shape.length > 8) throw new ShapeError(expected('at most 8 dimensions', 'shape', shape));
   const dims = shape.map((dim, i) => expectInteger(`shape[${i}]`, dim, 1));
-  if (!Number.isSafeInteger(sizeOf(dims) * 4)) throw new ShapeError(expected('size that a machine can address', 'shape', shape));
+  if (!Number.isSafeInteger(sizeOf(dims) * 4))
+    throw new ShapeError(expected('size that a machine can address', 'shape', shape));
   return dims;
 }
 

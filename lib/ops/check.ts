@@ -1,6 +1,6 @@
 import { ArgumentError, DeviceError, expected, ShapeError } from '../errors.js';
 import type { DType } from '../native.js';
-import { empty, sameShape, type Shape, Tensor } from '../tensor.js';
+import { empty, type Shape, sameShape, Tensor } from '../tensor.js';
 
 /**
  * Checks what an operation was given, all tensors of one call.
@@ -24,7 +24,8 @@ export function expectTensors(dtypes: Record<string, DType>, tensors: Record<str
 
 /** @throws {ShapeError} where a dimension is another; null admits any */
 export function expectShape(name: string, value: Tensor, shape: readonly (number | null)[]): void {
-  const fits = value.shape.length === shape.length && shape.every((dim, i) => dim === null || dim === value.shape[i]);
+  const fits =
+    value.shape.length === shape.length && shape.every((dim, i) => dim === null || dim === value.shape[i]);
   if (fits) return;
   const wanted = shape.map((dim) => dim ?? '*').join(', ');
   throw new ShapeError(expected(`shape [${wanted}]`, name, value.shape));
@@ -45,7 +46,14 @@ export function output(input: Tensor, shape: Shape = input.shape, dtype: DType =
 }
 
 /** The positions of a window of `kernel` (dilated) that moves by `stride` over `size` elements padded on both sides. */
-export function windows(name: string, size: number, kernel: number, stride: number, padding: number, dilation = 1): number {
+export function windows(
+  name: string,
+  size: number,
+  kernel: number,
+  stride: number,
+  padding: number,
+  dilation = 1,
+): number {
   const extent = dilation * (kernel - 1) + 1;
   const count = Math.floor((size + 2 * padding - extent) / stride) + 1;
   if (count < 1) {

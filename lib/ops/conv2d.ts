@@ -38,8 +38,10 @@ export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): 
   const relu = options.relu ?? false;
   const channels = dimension(x, 3);
   const filters = dimension(weight, 0);
-  if (channels % groups !== 0) throw new ShapeError(expected(`multiple of ${groups} groups`, 'channels of x', channels));
-  if (filters % groups !== 0) throw new ShapeError(expected(`multiple of ${groups} groups`, 'filters', filters));
+  if (channels % groups !== 0)
+    throw new ShapeError(expected(`multiple of ${groups} groups`, 'channels of x', channels));
+  if (filters % groups !== 0)
+    throw new ShapeError(expected(`multiple of ${groups} groups`, 'filters', filters));
   expectShape('weight', weight, [null, null, null, channels / groups]);
   if (bias !== null) expectShape('bias', bias, [filters]);
   const y = output(x, [

@@ -1,5 +1,5 @@
-export { type Conv2dOptions, conv2d } from './conv2d.js';
 export { softmax, softmaxCrossEntropy, topKHits } from './classification.js';
+export { type Conv2dOptions, conv2d } from './conv2d.js';
 export { type DropoutOptions, dropout } from './dropout.js';
 export { add, relu, scale, tanh } from './elementwise.js';
 export { linear } from './linear.js';

@@ -1,11 +1,11 @@
 import { record, recording } from '../autograd.js';
 import { expectFinite, expectInteger } from '../check.js';
-import { expected, ShapeError } from '../errors.js';
+import { ArgumentError, expected, ShapeError } from '../errors.js';
 import type { Tensor } from '../tensor.js';
 import { dimension, expectShape, expectTensors, output } from './check.js';
 
 export interface LrnOptions {
-  /** Neighbouring channels that a sum runs over. Default 5. */
+  /** Neighbouring channels that a sum runs over, an odd number. Default 5. */
   size?: number;
   /** Divided by `size`, as in PyTorch and cuDNN. Default 1e-4. */
   alpha?: number;
@@ -26,8 +26,11 @@ export interface LrnOptions {
 export function lrn(x: Tensor, options: LrnOptions = {}): Tensor {
   expectTensors({}, { x });
   expectShape('x', x, [null, null, null, null]);
+  const size = expectInteger('size', options.size ?? 5, 1);
+  // PyTorch and cuDNN disagree on which side of an even window is longer.
+  if (size % 2 === 0) throw new ArgumentError(expected('odd integer', 'size', size));
   const params = {
-    size: expectInteger('size', options.size ?? 5, 1),
+    size,
     alpha: expectFinite('alpha', options.alpha ?? 1e-4),
     beta: expectFinite('beta', options.beta ?? 0.75),
     k: expectFinite('k', options.k ?? 1),

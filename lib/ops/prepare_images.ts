@@ -34,7 +34,9 @@ export function prepareImages(images: Tensor, options: PrepareImagesOptions): Te
   const height = expectInteger('height', options.height, 1);
   const width = expectInteger('width', options.width, 1);
   if (height > imageH || width > imageW) {
-    throw new ShapeError(expected(`crop of at most ${imageH} × ${imageW}`, 'height and width', [height, width]));
+    throw new ShapeError(
+      expected(`crop of at most ${imageH} × ${imageW}`, 'height and width', [height, width]),
+    );
   }
   expectShape('crops', crops, [count, 3]);
   expectShape('mean', mean, mean.shape.length === 1 ? [3] : [imageH, imageW, 3]);

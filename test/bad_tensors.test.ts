@@ -1,0 +1,144 @@
+import { expect } from 'chai';
+import { Device } from '../lib/device.js';
+import type { DType } from '../lib/native.js';
+import { tidy } from '../lib/scope.js';
+import { empty, type Tensor } from '../lib/tensor.js';
+import { tables } from './cases/index.js';
+import { fillOf, type OpTable, type Params, type RefusedCase } from './support/op_table.js';
+import { drawInputs, makeTensors } from './support/run_case.js';
+
+type ErrorName = 'ArgumentError' | 'ShapeError' | 'DeviceError' | 'DisposedError';
+type Arguments = Pick<RefusedCase, 'name' | 'inputs' | 'params'>;
+
+/** Calls the operation with one argument changed, and expects that error at the call, in the one form of messages. */
+function expectRefusal(
+  table: OpTable,
+  given: Arguments,
+  error: ErrorName,
+  change: (inputs: Record<string, Tensor>) => Params,
+): void {
+  const device = Device.get('cpu');
+  const thrown = tidy(() => {
+    const inputs = makeTensors(given, drawInputs(table, given), device);
+    const params = change(inputs);
+    const { liveBuffers } = device.memory();
+    try {
+      table.run(inputs, params, device);
+    } catch (caught) {
+      expect(device.memory().liveBuffers, 'live buffers').to.equal(liveBuffers);
+      return caught;
+    }
+    return undefined;
+  });
+  if (!(thrown instanceof Error)) expect.fail(`no ${error} was thrown`);
+  expect(`${thrown.name}: ${thrown.message}`).to.match(
+    new RegExp(`^${error}: Expected .+ for .+ but received .+`),
+  );
+}
+
+/** The case with the most inputs, and of those one that is no scalar. */
+function typicalCase(table: OpTable): Arguments {
+  const weight = ({ inputs }: Arguments) =>
+    Object.values(inputs).reduce((sum, { shape }) => sum + 100 + shape.length, 0);
+  const [typical] = table.cases.toSorted((a, b) => weight(b) - weight(a));
+  if (typical === undefined) throw new Error(`no case of ${table.op}`);
+  return typical;
+}
+
+const NOT_TENSORS: readonly [string, unknown][] = [
+  ['a number', 3],
+  ['a string', 'x'],
+  ['an array', [1, 2]],
+  ['a typed array', new Float32Array(4)],
+  [
+    'something that looks like a tensor',
+    { shape: [1], dtype: 'float32', device: Device.get('cpu'), handle: {}, size: 1 },
+  ],
+];
+
+describe('bad arguments', () => {
+  for (const table of tables.filter(({ composed }) => !composed)) {
+    describe(table.op, () => {
+      const typical = typicalCase(table);
+      const names = Object.keys(typical.inputs);
+      for (const input of names) {
+        const shape = typical.inputs[input]?.shape ?? [];
+        const dtype = fillOf(typical.inputs[input] ?? { shape }).dtype;
+        const optional = table.cases.some(({ inputs }) => inputs[input] === undefined);
+        const replaced = (what: string, error: ErrorName, value: () => unknown) =>
+          it(`${input}: ${what}`, () => {
+            expectRefusal(table, typical, error, (inputs) => {
+              inputs[input] = value() as Tensor;
+              return typical.params;
+            });
+          });
+
+        it(`${input}: disposed`, () => {
+          expectRefusal(table, typical, 'DisposedError', (inputs) => {
+            inputs[input]?.dispose();
+            return typical.params;
+          });
+        });
+        const others: readonly DType[] = table.anyDtype ? [] : ['float32', 'int32', 'uint8'];
+        for (const other of others.filter((each) => each !== dtype)) {
+          replaced(`${other} instead of ${dtype}`, 'ArgumentError', () => empty(shape, { dtype: other }));
+        }
+        if (!table.anyShape) {
+          replaced('a dimension more', 'ShapeError', () => empty([...shape, 1], { dtype }));
+          if (shape.length > 0)
+            replaced('a dimension less', 'ShapeError', () => empty(shape.slice(1), { dtype }));
+        }
+        if (names.length > 1) {
+          replaced('every dimension larger by one', 'ShapeError', () =>
+            empty(
+              shape.map((dim) => dim + 1),
+              { dtype },
+            ),
+          );
+          replaced('on another device', 'DeviceError', () => empty(shape, { dtype, device: 'cpu:1' }));
+        }
+        const missing: readonly [string, unknown][] = [
+          ['undefined', undefined],
+          ['null', null],
+        ];
+        for (const [what, value] of optional ? NOT_TENSORS : [...NOT_TENSORS, ...missing]) {
+          replaced(what, 'ArgumentError', () => value);
+        }
+      }
+
+      const numeric = new Map<string, Arguments>();
+      for (const opCase of table.cases) {
+        for (const [param, value] of Object.entries(opCase.params)) {
+          if (typeof value === 'number' || Array.isArray(value)) numeric.set(param, opCase);
+        }
+      }
+      for (const [param, opCase] of numeric) {
+        const fraction: readonly unknown[] = table.real.includes(param) ? [] : [1.5];
+        for (const bad of [
+          Number.NaN,
+          Number.POSITIVE_INFINITY,
+          Number.NEGATIVE_INFINITY,
+          '1',
+          ...fraction,
+        ]) {
+          it(`${param}: ${bad} of type ${typeof bad}`, () => {
+            const value = opCase.params[param];
+            const changed = Array.isArray(value) ? value.map((each, i) => (i === 0 ? bad : each)) : bad;
+            expectRefusal(
+              table,
+              opCase,
+              'ArgumentError',
+              () => ({ ...opCase.params, [param]: changed }) as Params,
+            );
+          });
+        }
+      }
+
+      for (const refused of table.refused) {
+        it(`refuses ${refused.name}`, () => {
+          expectRefusal(table, refused, refused.error, () => refused.params);
+        });
+      }
+    });
+  }
+});
