@@ -1,0 +1,66 @@
+import type { Command } from 'commander';
+import type { Evaluation } from '../train/evaluate.js';
+import { examples, threads } from './options.js';
+import { count, percent, teller, writeJson, writeLine } from './output.js';
+
+interface EvalOptions {
+  model: string;
+  data: string;
+  threads?: number;
+  device?: string;
+  json?: boolean;
+}
+
+export function addEval(program: Command): void {
+  program
+    .command('eval')
+    .summary('measure a model on a folder of pictures')
+    .description(
+      'Measures a model: loss, top-1 and top-5 over all pictures, and for each class. Classes go by name.',
+    )
+    .requiredOption('--model <path>', 'model file, or folder of checkpoints: its last one')
+    .requiredOption('--data <dir>', 'pictures, a folder for each class')
+    .option('--threads <n>', 'of each operation (default: all cores)', threads)
+    .option('--device <name>', 'cpu or cpu:N (default: cpu)')
+    .option('--json', 'one JSON object: {loss, top1, top5, perClass}, fractions of 0…1')
+    .option('--verbose', 'stack trace of errors')
+    .addHelpText(
+      'after',
+      examples(['alexnet eval --model runs/photos --data photos/val', 'the last checkpoint']),
+    )
+    .action(async (options: EvalOptions) => {
+      const evaluation = await evaluateFolder(options);
+      if (options.json) writeJson(evaluation);
+      else for (const line of describe(evaluation)) writeLine(line);
+    });
+}
+
+/** What `alexnet eval --json` writes, in one line: the same bytes for the same model, pictures and threads. */
+async function evaluateFolder(options: EvalOptions): Promise<Evaluation> {
+  const { loadModel } = await import('../train/classifier.js');
+  const { openFolder } = await import('./data.js');
+  const { Device } = await import('../device.js');
+  const device = Device.get(options.device);
+  if (options.threads !== undefined) device.setThreads(options.threads);
+  using classifier = await loadModel(options.model, { device });
+  const tell = teller(options.json ?? false);
+  return await classifier.evaluate(await openFolder(options.data, tell, classifier.classes));
+}
+
+function describe({ loss, top1, top5, perClass }: Evaluation): string[] {
+  const pictures = perClass.reduce((sum, row) => sum + row.count, 0);
+  const width = Math.max('class'.length, ...perClass.map((row) => row.class.length));
+  return [
+    `${count(pictures)} pictures: loss ${loss.toFixed(4)}, top-1 ${percent(top1)}, top-5 ${percent(top5)}`,
+    '',
+    `${'class'.padEnd(width)}  pictures    top-1    top-5`,
+    ...perClass.map((row) =>
+      [
+        row.class.padEnd(width),
+        count(row.count).padStart(8),
+        percent(row.top1).padStart(7),
+        percent(row.top5).padStart(7),
+      ].join('  '),
+    ),
+  ];
+}

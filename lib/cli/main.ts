@@ -1,0 +1,64 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs';
+import { inspect } from 'node:util';
+import { Command, CommanderError } from 'commander';
+import { NodeCudnnError } from '../errors.js';
+import { addDoctor } from './doctor.js';
+import { addEval } from './eval.js';
+import { examples } from './options.js';
+import { addPredict } from './predict.js';
+import { addTrain } from './train.js';
+
+/** 128 + SIGPIPE: what programs end with whose reader has gone. */
+const STATUS_READER_GONE = 141;
+
+function program(): Command {
+  const alexnet = new Command('alexnet')
+    .description('Trains AlexNet and uses it, on oneDNN (CPU).')
+    .version(packageVersion())
+    .exitOverride();
+  addTrain(alexnet);
+  addEval(alexnet);
+  addPredict(alexnet);
+  addDoctor(alexnet);
+  return alexnet.addHelpText(
+    'after',
+    examples(
+      ['alexnet train', 'learn ten classes of drawn shapes: needs no data'],
+      ['alexnet train --data photos/train --val photos/val --out runs/photos', 'learn your own'],
+      ['alexnet predict --model runs/photos cat.jpg', 'use what was learnt'],
+      ['alexnet help train', 'all options of a command'],
+    ),
+  );
+}
+
+function packageVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+/** @returns the exit status: 0, 1 for a failure, 2 for wrong usage */
+async function run(args: readonly string[]): Promise<number> {
+  try {
+    await program().parseAsync(args);
+    return Number(process.exitCode ?? 0);
+  } catch (error) {
+    // commander has written its message.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    process.stderr.write(`error: ${describe(error, args.includes('--verbose'))}\n`);
+    return 1;
+  }
+}
+
+function describe(error: unknown, verbose: boolean): string {
+  if (verbose || !(error instanceof Error)) return inspect(error);
+  return error instanceof NodeCudnnError ? error.message : `${error.message} (--verbose shows where)`;
+}
+
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(STATUS_READER_GONE);
+  throw error;
+});
+run(process.argv).then((status) => {
+  process.exitCode = status;
+});

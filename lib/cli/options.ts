@@ -1,0 +1,27 @@
+import { InvalidArgumentError } from 'commander';
+
+/** Parses the value of an option. Its error makes commander name the option and end with wrong usage. */
+export type Parse<T> = (text: string) => T;
+
+export const positiveInteger: Parse<number> = (text) => integer(text, 1, 'positive integer');
+
+export const seed: Parse<number> = (text) => integer(text, 0, 'integer of at least 0');
+
+export const threads: Parse<number> = (text) => integer(text, 1, 'integer from 1 to 1024', 1024);
+
+export const positiveNumber: Parse<number> = (text) => {
+  const value = Number(text);
+  if (/^[\d.]+(e[-+]?\d+)?$/i.test(text) && Number.isFinite(value) && value > 0) return value;
+  throw new InvalidArgumentError('Expected positive number.');
+};
+
+function integer(text: string, low: number, what: string, high = Number.MAX_SAFE_INTEGER): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value >= low && value <= high) return value;
+  throw new InvalidArgumentError(`Expected ${what}.`);
+}
+
+/** The end of a command's help. */
+export function examples(...lines: readonly (readonly [command: string, what: string])[]): string {
+  return `\nExamples:\n${lines.map(([command, what]) => `  # ${what}\n  ${command}`).join('\n')}\n`;
+}

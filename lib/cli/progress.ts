@@ -1,0 +1,170 @@
+import cliProgress from 'cli-progress';
+import type { EndEvent, EpochEvent, StepEvent, TrainEvent } from '../train/events.js';
+import { percent, writeJson, writeLine } from './output.js';
+
+/** Shows how training goes. */
+export interface Progress {
+  onEvent(event: TrainEvent): void;
+  /** Leaves the terminal as it was; also after an error. */
+  close(): void;
+}
+
+/** Each event as a line of JSON. */
+export class JsonProgress implements Progress {
+  onEvent(event: TrainEvent): void {
+    writeJson(event);
+  }
+
+  close(): void {}
+}
+
+/** Plain lines: the first step, every tenth, and each epoch. */
+export class LineProgress implements Progress {
+  readonly #run: RunClock;
+  readonly #epochs: number;
+
+  constructor(epochs: number) {
+    this.#epochs = epochs;
+    this.#run = new RunClock(epochs);
+  }
+
+  onEvent(event: TrainEvent): void {
+    if (event.event === 'end') return;
+    if (event.event === 'epoch') {
+      writeLine(describeEpoch(event, this.#epochs));
+      return;
+    }
+    const now = this.#run.onStep(event);
+    if (now.stepOfEpoch % 10 !== 0 && !now.first) return;
+    writeLine(`epoch ${event.epoch}/${this.#epochs}  ${describeStep(event, now)}`);
+  }
+
+  close(): void {}
+}
+
+/** A bar on a terminal, one an epoch, above which the finished epochs stay. */
+export class BarProgress implements Progress {
+  readonly #run: RunClock;
+  readonly #epochs: number;
+  readonly #bar: cliProgress.SingleBar;
+
+  constructor(epochs: number, stream: NodeJS.WritableStream = process.stderr) {
+    this.#epochs = epochs;
+    this.#run = new RunClock(epochs);
+    this.#bar = new cliProgress.SingleBar({
+      stream,
+      format: 'epoch {epoch} [{bar}] {text}',
+      barsize: 20,
+      clearOnComplete: true,
+      // Its handler would keep Ctrl-C from ending the process.
+      gracefulExit: false,
+      // Cuts the line at the terminal's width.
+      linewrap: true,
+      hideCursor: null,
+    });
+  }
+
+  onEvent(event: TrainEvent): void {
+    if (event.event === 'step') {
+      const now = this.#run.onStep(event);
+      const validating = now.stepOfEpoch === event.stepsPerEpoch;
+      const payload = {
+        epoch: `${event.epoch}/${this.#epochs}`,
+        text: describeStep(event, now) + (validating ? '  validating, saving' : ''),
+      };
+      if (this.#bar.isActive) this.#bar.update(now.stepOfEpoch, payload);
+      else this.#bar.start(event.stepsPerEpoch, now.stepOfEpoch, payload);
+    } else {
+      this.close();
+      if (event.event === 'epoch') writeLine(describeEpoch(event, this.#epochs));
+    }
+  }
+
+  close(): void {
+    this.#bar.stop();
+  }
+}
+
+interface Now {
+  /** Whether it is the first step of this process. */
+  first: boolean;
+  /** From 1. */
+  stepOfEpoch: number;
+  /** Mean of the epoch so far. */
+  loss: number;
+  top1: number;
+  imagesPerSecond: number;
+  /** Undefined while there is nothing to tell it from. */
+  secondsLeft: number | undefined;
+}
+
+/** Means over the epoch, and the time that is left. */
+class RunClock {
+  readonly #epochs: number;
+  #startMs = 0;
+  #steps = 0;
+  #epoch = 0;
+  #sums = { steps: 0, loss: 0, top1: 0, secondsPerImage: 0 };
+
+  constructor(epochs: number) {
+    this.#epochs = epochs;
+  }
+
+  onStep({ epoch, step, stepsPerEpoch, loss, top1, imagesPerSecond }: StepEvent): Now {
+    const now = performance.now();
+    const first = this.#steps === 0;
+    if (first) this.#startMs = now;
+    if (epoch !== this.#epoch) this.#sums = { steps: 0, loss: 0, top1: 0, secondsPerImage: 0 };
+    this.#epoch = epoch;
+    const sums = this.#sums;
+    sums.steps++;
+    sums.loss += loss;
+    sums.top1 += top1;
+    sums.secondsPerImage += 1 / imagesPerSecond;
+    const left = this.#epochs * stepsPerEpoch - step;
+    // Validation and checkpoints between the steps count in.
+    const secondsLeft = first ? undefined : ((now - this.#startMs) / 1000 / this.#steps) * left;
+    this.#steps++;
+    return {
+      first,
+      stepOfEpoch: step - (epoch - 1) * stepsPerEpoch,
+      loss: sums.loss / sums.steps,
+      top1: sums.top1 / sums.steps,
+      imagesPerSecond: sums.steps / sums.secondsPerImage,
+      secondsLeft,
+    };
+  }
+}
+
+function describeStep({ stepsPerEpoch }: StepEvent, now: Now): string {
+  const parts = [
+    `${now.stepOfEpoch}/${stepsPerEpoch}`,
+    `loss ${now.loss.toFixed(3)}`,
+    `top-1 ${percent(now.top1)}`,
+    `${now.imagesPerSecond.toFixed(0)} images/s`,
+  ];
+  if (now.secondsLeft !== undefined) parts.push(`${duration(now.secondsLeft)} left`);
+  return parts.join('  ');
+}
+
+function describeEpoch({ epoch, train, val, best }: EpochEvent, epochs: number): string {
+  const parts = [
+    `epoch ${epoch}/${epochs}`,
+    `training loss ${train.loss.toFixed(3)}, top-1 ${percent(train.top1)}`,
+  ];
+  if (val !== null) parts.push(describeValidation(val));
+  if (best) parts.push('best so far');
+  return parts.join('  ');
+}
+
+export function describeValidation({ loss, top1, top5 }: NonNullable<EndEvent['val']>): string {
+  return `validation loss ${loss.toFixed(3)}, top-1 ${percent(top1)}, top-5 ${percent(top5)}`;
+}
+
+/** `45 s`, `2 min 5 s`, `3 h 12 min`. */
+export function duration(seconds: number): string {
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+}

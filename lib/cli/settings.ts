@@ -1,0 +1,170 @@
+import { resolve } from 'node:path';
+import { expectFinite, expectInRange, expectInteger, expectOneOf } from '../check.js';
+import { ArgumentError, expected, FileFormatError } from '../errors.js';
+import { INITS, type Init, type PresetName } from '../models/presets.js';
+import { OPTIMIZERS, type OptimizerName, PHOTOS, PRESET_NAMES, photosBatch, SHAPES } from './recipes.js';
+import type { TrainOptions } from './train.js';
+
+/**
+ * All that decides over a run, so that `--resume` needs no other option: a checkpoint keeps it as its training state's
+ * `notes`. Members that are named as options are those.
+ */
+export interface Settings {
+  /** Absolute; null for the drawn shapes. */
+  data: string | null;
+  val: string | null;
+  trainPictures: number;
+  valPictures: number;
+  preset: PresetName;
+  init: Init;
+  dropout: number;
+  epochs: number;
+  batch: number;
+  optimizer: OptimizerName;
+  lr: number;
+  /** Of SGD. */
+  momentum: number;
+  weightDecay: number;
+  warmupSteps: number;
+  finalFraction: number;
+  seed: number;
+  /** Null for all cores. */
+  threads: number | null;
+  device: string;
+}
+
+export interface DataFolders {
+  data: string;
+  val: string;
+}
+
+/**
+ * The folders that the options name; null for the drawn shapes.
+ * @throws {ArgumentError} for one without the other
+ */
+export function foldersOf({ data, val }: TrainOptions): DataFolders | null {
+  if (data === undefined && val === undefined) return null;
+  if (data === undefined)
+    throw new ArgumentError('--val needs --data: the drawn shapes have their own validation part');
+  if (val === undefined) {
+    throw new ArgumentError(
+      '--data needs --val, a folder of other pictures of the same classes: without, nobody knows what was learnt',
+    );
+  }
+  return { data: resolve(data), val: resolve(val) };
+}
+
+/** The settings of a new run: what was given, and the recipe for the rest. */
+export function newSettings(
+  given: TrainOptions,
+  folders: DataFolders | null,
+  pictures: Pick<Settings, 'trainPictures' | 'valPictures'>,
+): Settings {
+  const recipe = folders === null ? SHAPES : { ...PHOTOS, batch: photosBatch(pictures.trainPictures) };
+  const optimizer = given.optimizer ?? recipe.optimizer;
+  return {
+    data: folders?.data ?? null,
+    val: folders?.val ?? null,
+    trainPictures: pictures.trainPictures,
+    valPictures: pictures.valPictures,
+    preset: given.preset ?? recipe.preset,
+    init: given.init ?? recipe.init,
+    dropout: recipe.dropout,
+    epochs: given.epochs ?? recipe.epochs,
+    batch: given.batch ?? recipe.batch,
+    optimizer,
+    lr: given.lr ?? recipe.lr[optimizer],
+    momentum: recipe.momentum,
+    weightDecay: recipe.weightDecay,
+    warmupSteps: recipe.warmupSteps,
+    finalFraction: recipe.finalFraction,
+    seed: given.seed ?? recipe.seed,
+    threads: given.threads ?? null,
+    device: given.device ?? 'cpu',
+  };
+}
+
+/** What changes the numbers, so that it may not change on the way. */
+const FIXED = ['preset', 'init', 'batch', 'optimizer', 'lr', 'seed'] as const;
+
+/**
+ * The settings of a run that goes on, and which of them changed.
+ * @throws {ArgumentError} that names an option that may not change
+ */
+export function resumedSettings(
+  given: TrainOptions,
+  saved: Settings,
+): { settings: Settings; changes: string[] } {
+  for (const name of FIXED) {
+    if (given[name] !== undefined && given[name] !== saved[name]) {
+      throw new ArgumentError(
+        `${expected(String(saved[name]), `--${name}`, given[name])}: it may not change on --resume`,
+      );
+    }
+  }
+  if (saved.data === null && (given.data !== undefined || given.val !== undefined)) {
+    throw new ArgumentError(
+      'The run to resume learns the drawn shapes: --data and --val may not change on --resume',
+    );
+  }
+  if (given.epochs !== undefined && given.epochs < saved.epochs) {
+    throw new ArgumentError(
+      `${expected(`at least ${saved.epochs}`, '--epochs', given.epochs)}: it may only be raised on --resume`,
+    );
+  }
+  const settings: Settings = {
+    ...saved,
+    data: given.data === undefined ? saved.data : resolve(given.data),
+    val: given.val === undefined ? saved.val : resolve(given.val),
+    epochs: given.epochs ?? saved.epochs,
+    threads: given.threads ?? saved.threads,
+    device: given.device ?? saved.device,
+  };
+  const changes = (['data', 'val', 'epochs', 'threads', 'device'] as const)
+    .filter((name) => settings[name] !== saved[name])
+    .map((name) => `${name}: ${settings[name]} instead of ${saved[name] ?? 'all'}`);
+  return { settings, changes };
+}
+
+/** @throws {FileFormatError} where a checkpoint has no settings, or broken ones */
+export function parseSettings(notes: Readonly<Record<string, unknown>> | undefined, path: string): Settings {
+  if (notes === undefined) {
+    throw new FileFormatError(
+      `Expected checkpoint of "alexnet train" for ${path} but received one of another program`,
+    );
+  }
+  try {
+    return {
+      data: nullOr(notes.data, (value) => expectString('data', value)),
+      val: nullOr(notes.val, (value) => expectString('val', value)),
+      trainPictures: expectInteger('trainPictures', notes.trainPictures, 1),
+      valPictures: expectInteger('valPictures', notes.valPictures, 1),
+      preset: expectOneOf('preset', notes.preset, PRESET_NAMES),
+      init: expectOneOf('init', notes.init, INITS),
+      dropout: expectInRange('dropout', notes.dropout, 0, 1, true),
+      epochs: expectInteger('epochs', notes.epochs, 1),
+      batch: expectInteger('batch', notes.batch, 1),
+      optimizer: expectOneOf('optimizer', notes.optimizer, OPTIMIZERS),
+      lr: expectFinite('lr', notes.lr),
+      momentum: expectFinite('momentum', notes.momentum),
+      weightDecay: expectFinite('weightDecay', notes.weightDecay),
+      warmupSteps: expectInteger('warmupSteps', notes.warmupSteps, 0),
+      finalFraction: expectFinite('finalFraction', notes.finalFraction),
+      seed: expectInteger('seed', notes.seed, 0),
+      threads: nullOr(notes.threads, (value) => expectInteger('threads', value, 1)),
+      device: expectString('device', notes.device),
+    };
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new FileFormatError(`${reason} in the settings of ${path}`, { cause });
+  }
+}
+
+function nullOr<T>(value: unknown, parse: (value: unknown) => T): T | null {
+  return value === null ? null : parse(value);
+}
+
+function expectString(name: string, value: unknown): string {
+  if (typeof value === 'string') return value;
+  throw new FileFormatError(expected('string', name, value));
+}

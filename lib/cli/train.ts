@@ -1,0 +1,85 @@
+import { type Command, Option } from 'commander';
+import { INITS, type Init, type PresetName } from '../models/presets.js';
+import { examples, positiveInteger, positiveNumber, seed, threads } from './options.js';
+import { OPTIMIZERS, type OptimizerName, PHOTOS, PRESET_NAMES, SHAPES } from './recipes.js';
+
+/** The options that were given. */
+export interface TrainOptions {
+  data?: string;
+  val?: string;
+  preset?: PresetName;
+  init?: Init;
+  epochs?: number;
+  batch?: number;
+  lr?: number;
+  optimizer?: OptimizerName;
+  seed?: number;
+  threads?: number;
+  device?: string;
+  out?: string;
+  resume?: string;
+  json?: boolean;
+}
+
+export function addTrain(program: Command): void {
+  program
+    .command('train')
+    .summary('train AlexNet on folders of pictures, or on drawn shapes')
+    .description(
+      'Trains AlexNet. With --data and --val on folders of pictures, DIR/class/**; without, on ten classes of ' +
+        'shapes that are drawn as they are needed. Each epoch ends with validation and a checkpoint.',
+    )
+    .option('--data <dir>', 'training pictures, a folder for each class (default: drawn shapes)')
+    .option('--val <dir>', 'validation pictures, of the same classes; required with --data')
+    .addOption(
+      choice(
+        '--preset <name>',
+        "layers: the paper's, or PyTorch's reading of them",
+        PRESET_NAMES,
+        SHAPES.preset,
+      ),
+    )
+    .addOption(choice('--init <name>', 'initial weights', INITS, SHAPES.init))
+    .option(
+      '--epochs <n>',
+      `times through the training pictures (default: ${SHAPES.epochs} of shapes, ${PHOTOS.epochs} of --data)`,
+      positiveInteger,
+    )
+    .option(
+      '--batch <n>',
+      `pictures a step (default: ${SHAPES.batch} of shapes, ${PHOTOS.batch} of --data, ` +
+        `down to ${PHOTOS.leastBatch} where an epoch would have fewer than ${PHOTOS.stepsPerEpoch} steps)`,
+      positiveInteger,
+    )
+    .option(
+      '--lr <rate>',
+      `learning rate at its height (default: ${SHAPES.lr.adam} for adam, ${SHAPES.lr.sgd} for sgd)`,
+      positiveNumber,
+    )
+    .addOption(choice('--optimizer <name>', 'the rule of the update', OPTIMIZERS, SHAPES.optimizer))
+    .option('--seed <n>', `of weights, order, crops, dropout (default: ${SHAPES.seed})`, seed)
+    .option('--threads <n>', 'of each operation (default: all cores)', threads)
+    .option('--device <name>', 'cpu or cpu:N (default: cpu)')
+    .option('--out <dir>', `folder of the checkpoints (default: ${SHAPES.out}, or ${PHOTOS.out} with --data)`)
+    .option('--resume <dir>', 'go on from its last checkpoint, with its options; --epochs may be raised')
+    .option('--json', 'one JSON object a line on stdout: step, epoch, end')
+    .option('--verbose', 'stack trace of errors')
+    .addHelpText(
+      'after',
+      examples(
+        ['alexnet train', 'ten classes of drawn shapes, in a few minutes'],
+        ['alexnet train --data photos/train --val photos/val --out runs/photos', 'your own pictures'],
+        ['alexnet train --resume runs/photos --epochs 20', 'go on, for longer'],
+        ['alexnet train --json > log.jsonl', 'the figures of every step'],
+      ),
+    )
+    .action(async (options: TrainOptions) => {
+      const { runTraining } = await import('./training.js');
+      await runTraining(options);
+    });
+}
+
+/** An option of a few names. commander is not told the default: `--resume` has to know what was given. */
+function choice(flags: string, description: string, names: readonly string[], byDefault: string): Option {
+  return new Option(flags, `${description} (default: ${byDefault})`).choices(names);
+}

@@ -1,0 +1,172 @@
+import { mkdir, mkdtemp, rmdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Loader } from '../data/loader.js';
+import { Device } from '../device.js';
+import { ArgumentError } from '../errors.js';
+import { AlexNet } from '../models/alexnet.js';
+import { Adam, type Optimizer, type Schedule, SGD, WarmupLinearDecay } from '../optim/index.js';
+import type { EndEvent } from '../train/events.js';
+import { ModelFile } from '../train/model_file.js';
+import { Trainer } from '../train/trainer.js';
+import { parseTrainingState } from '../train/training_state.js';
+import { type Data, drawnShapes, expectSameData, openFolders } from './data.js';
+import { count, teller, writeLine } from './output.js';
+import { BarProgress, describeValidation, JsonProgress, LineProgress, type Progress } from './progress.js';
+import { PHOTOS, SHAPES } from './recipes.js';
+import { foldersOf, newSettings, parseSettings, resumedSettings, type Settings } from './settings.js';
+import type { TrainOptions } from './train.js';
+
+interface Run {
+  settings: Settings;
+  data: Data;
+  /** Folder of the checkpoints. */
+  out: string;
+  json: boolean;
+  /** To go on from. */
+  checkpoint?: ModelFile;
+}
+
+/** `alexnet train`. */
+export async function runTraining(given: TrainOptions): Promise<void> {
+  await (given.resume === undefined ? start(given) : resume(given, given.resume));
+}
+
+async function start(given: TrainOptions): Promise<void> {
+  const json = given.json ?? false;
+  const tell = teller(json);
+  const folders = foldersOf(given);
+  Device.get(given.device);
+  const data = folders === null ? drawnShapes(SHAPES) : await openFolders(folders, tell);
+  const settings = newSettings(given, folders, {
+    trainPictures: data.train.length,
+    valPictures: data.validation.length,
+  });
+  const out = await writableFolder(given.out ?? (folders === null ? SHAPES : PHOTOS).out);
+  if (await isFile(join(out, 'last.safetensors'))) tell(`The checkpoints in ${out} will be replaced`);
+  await run({ settings, data, out, json });
+}
+
+async function resume(given: TrainOptions, folder: string): Promise<void> {
+  const json = given.json ?? false;
+  const tell = teller(json);
+  await using checkpoint = await openCheckpoint(folder);
+  const { path, info } = checkpoint;
+  const { epoch, notes } = parseTrainingState(info.training, path);
+  const { settings, changes } = resumedSettings(given, parseSettings(notes, path));
+  Device.get(settings.device);
+  const { data: train, val } = settings;
+  const data =
+    train === null || val === null ? drawnShapes(settings) : await openFolders({ data: train, val }, tell);
+  expectSameData(data, settings, info.classes);
+  const out = await writableFolder(given.out ?? folder);
+  tell(`Going on from ${path}, after epoch ${epoch} of ${settings.epochs}`);
+  for (const change of changes) tell(`  ${change}`);
+  if (epoch >= settings.epochs) tell('Nothing is left to do. --epochs may be raised');
+  await run({ settings, data, out, json, checkpoint });
+}
+
+async function run({ settings, data, out, json, checkpoint }: Run): Promise<void> {
+  const { preset, init, dropout, seed, batch, epochs, threads } = settings;
+  const device = Device.get(settings.device);
+  if (threads !== null) device.setThreads(threads);
+  using model = new AlexNet({ classes: data.train.classes.length, preset, init, seed, dropout, device });
+  using optimizer = makeOptimizer(settings, model);
+  const loader = new Loader(data.train, { batchSize: batch, crop: model.inputSize, training: true });
+  const progress = makeProgress(json, epochs);
+  const trainer = new Trainer({
+    model,
+    optimizer,
+    schedule: makeSchedule(settings, loader.batches),
+    train: data.train,
+    validation: data.validation,
+    batchSize: batch,
+    seed,
+    out,
+    notes: { ...settings },
+    onEvent: (event) => progress.onEvent(event),
+  });
+  try {
+    if (checkpoint !== undefined) await trainer.resume(checkpoint);
+    if (!json) for (const line of describe(settings, data, model, loader.batches)) writeLine(line);
+    const end = await trainer.fit(epochs);
+    progress.close();
+    if (!json) for (const line of describeEnd(end)) writeLine(line);
+  } finally {
+    progress.close();
+    trainer.dispose();
+  }
+}
+
+function makeOptimizer({ optimizer, lr, momentum, weightDecay }: Settings, model: AlexNet): Optimizer {
+  const parameters = model.namedParameters();
+  return optimizer === 'adam'
+    ? new Adam(parameters, { lr })
+    : new SGD(parameters, { lr, momentum, weightDecay });
+}
+
+function makeSchedule(settings: Settings, stepsPerEpoch: number): Schedule {
+  const totalSteps = stepsPerEpoch * settings.epochs;
+  const warmupSteps = Math.min(settings.warmupSteps, Math.floor(totalSteps / 10));
+  return new WarmupLinearDecay({ warmupSteps, totalSteps, finalFraction: settings.finalFraction });
+}
+
+function makeProgress(json: boolean, epochs: number): Progress {
+  if (json) return new JsonProgress();
+  return process.stderr.isTTY ? new BarProgress(epochs) : new LineProgress(epochs);
+}
+
+async function openCheckpoint(folder: string): Promise<ModelFile> {
+  const path = join(folder, 'last.safetensors');
+  if (await isFile(path)) return ModelFile.open(path);
+  throw new ArgumentError(
+    `Expected folder with a checkpoint, last.safetensors, for --resume but received ${folder}`,
+  );
+}
+
+function isFile(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isFile(),
+    () => false,
+  );
+}
+
+/**
+ * Makes the folder and tries it, so that no epoch is lost to a folder that cannot be written.
+ * @throws {ArgumentError}
+ */
+async function writableFolder(folder: string): Promise<string> {
+  try {
+    await mkdir(folder, { recursive: true });
+    await rmdir(await mkdtemp(join(folder, '.writable-')));
+    return folder;
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new ArgumentError(
+      `Expected folder that can be written for --out but received ${folder} (${reason})`,
+      { cause },
+    );
+  }
+}
+
+function describe(settings: Settings, { train, validation }: Data, model: AlexNet, steps: number): string[] {
+  const { data, preset, init, dropout, optimizer, lr, epochs } = settings;
+  const batch = Math.min(settings.batch, train.length);
+  const leftOver = train.length - steps * batch;
+  const lines = [
+    `AlexNet, preset ${preset}, ${train.classes.length} classes: ${count(model.parameterCount)} parameters`,
+    `  initialisation ${init}, ${dropout > 0 ? `dropout ${dropout}` : 'no dropout'}, device ${model.device}`,
+    `${count(train.length)} ${data === null ? 'drawn ' : ''}pictures to learn, ${count(validation.length)} to validate`,
+    `  epochs ${epochs}, steps an epoch ${count(steps)}, batch ${batch}, ${optimizer}, rate ${lr}`,
+  ];
+  if (batch < settings.batch)
+    lines.push(`  a batch of ${settings.batch} would be more than there are: all are one`);
+  if (leftOver > 0) lines.push(`  ${leftOver} pictures are left over in each epoch, others each time`);
+  return lines;
+}
+
+function describeEnd({ val, checkpoint }: EndEvent): string[] {
+  const lines = val === null ? [] : [`At the end: ${describeValidation(val)}`];
+  if (checkpoint !== null)
+    lines.push(`Saved ${checkpoint}, and best.safetensors, that of the lowest validation loss`);
+  return lines;
+}

@@ -1,0 +1,120 @@
+import { noGrad } from '../autograd.js';
+import { expectInteger } from '../check.js';
+import type { Dataset } from '../data/dataset.js';
+import { decodeImage } from '../data/decode.js';
+import type { Device, DeviceLike } from '../device.js';
+import type { AlexNet } from '../models/alexnet.js';
+import { softmax } from '../ops/index.js';
+import { tidy } from '../scope.js';
+import { type Evaluation, evaluate } from './evaluate.js';
+import { ModelFile } from './model_file.js';
+import { centreCrops, InputPipeline, type Preprocessing } from './preprocessing.js';
+
+/** A file's path, or its content. */
+export type ImageSource = string | Uint8Array;
+
+export interface Prediction {
+  class: string;
+  index: number;
+  probability: number;
+}
+
+/** So many pictures are decoded and classified at a time. */
+const BATCH = 32;
+
+/**
+ * A trained model, ready to use.
+ * @param path a model file, or a folder of checkpoints: its last one
+ * @throws {FileFormatError}
+ */
+export async function loadModel(path: string, options: { device?: DeviceLike } = {}): Promise<Classifier> {
+  await using file = await ModelFile.open(path);
+  const { classes, preprocessing } = file.info;
+  return new Classifier(await file.loadModel(options.device), classes, preprocessing);
+}
+
+/** A model with the names of its classes and the preprocessing that it was trained with. */
+export class Classifier {
+  readonly #input: InputPipeline;
+
+  constructor(
+    readonly model: AlexNet,
+    readonly classes: readonly string[],
+    preprocessing: Preprocessing,
+  ) {
+    this.#input = new InputPipeline(preprocessing, model.device);
+  }
+
+  get preprocessing(): Preprocessing {
+    return this.#input.preprocessing;
+  }
+
+  get device(): Device {
+    return this.model.device;
+  }
+
+  /**
+   * The most probable classes of each picture, the first the likeliest. May be called while other calls run.
+   * @param images one file or its content, or several
+   * @param options.topK how many classes; default 5, or all of fewer
+   * @returns for one image its predictions, for several an array of them
+   * @throws {DataError} for a picture that cannot be decoded
+   */
+  predict(image: ImageSource, options?: { topK?: number }): Promise<Prediction[]>;
+  predict(images: readonly ImageSource[], options?: { topK?: number }): Promise<Prediction[][]>;
+  async predict(
+    images: ImageSource | readonly ImageSource[],
+    options: { topK?: number } = {},
+  ): Promise<Prediction[] | Prediction[][]> {
+    const count = this.classes.length;
+    const topK = expectInteger('topK', options.topK ?? Math.min(5, count), 1, count);
+    if (typeof images === 'string' || images instanceof Uint8Array) {
+      const [only = []] = await this.#predictBatch([images], topK);
+      return only;
+    }
+    const predictions: Prediction[][] = [];
+    for (let start = 0; start < images.length; start += BATCH) {
+      predictions.push(...(await this.#predictBatch(images.slice(start, start + BATCH), topK)));
+    }
+    return predictions;
+  }
+
+  /** Loss, top-1 and top-5 over a data set whose classes are those of the model. */
+  evaluate(dataset: Dataset): Promise<Evaluation> {
+    return evaluate(this.model, this.#input, dataset);
+  }
+
+  async #predictBatch(images: readonly ImageSource[], topK: number): Promise<Prediction[][]> {
+    const { resize, crop } = this.preprocessing;
+    const decoded = await Promise.all(images.map((image) => decodeImage(image, { size: resize })));
+    const pixels = decoded.map((picture) => picture.pixels);
+    const crops = centreCrops(images.length, resize, crop);
+    const probabilities = await noGrad(() =>
+      tidy(() =>
+        softmax(
+          this.model.forward(this.#input.prepare({ pixels, height: resize, width: resize, crops })),
+        ).data(),
+      ),
+    );
+    const count = this.classes.length;
+    return images.map((_, i) => this.#rank(probabilities.subarray(i * count, (i + 1) * count), topK));
+  }
+
+  #rank(probabilities: Float32Array, topK: number): Prediction[] {
+    const ranked = this.classes.map((name, index) => ({
+      class: name,
+      index,
+      probability: probabilities[index] ?? Number.NaN,
+    }));
+    return ranked.sort((a, b) => b.probability - a.probability || a.index - b.index).slice(0, topK);
+  }
+
+  dispose(): void {
+    this.#input.dispose();
+    this.model.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}

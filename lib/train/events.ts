@@ -1,0 +1,42 @@
+import type { Metrics } from './evaluate.js';
+
+/** One of these for every step, in order. */
+export interface StepEvent {
+  event: 'step';
+  /** Counted from 1, like `step`, which goes on over the epochs. */
+  epoch: number;
+  step: number;
+  stepsPerEpoch: number;
+  loss: number;
+  /** Of the step's pictures, with augmentation and dropout. */
+  top1: number;
+  lr: number;
+  imagesPerSecond: number;
+  /** How long the step waited for pictures to be decoded. */
+  waitingMs: number;
+}
+
+/** After each epoch, when its checkpoint is on the disk. Fractions are 0…1. */
+export interface EpochEvent {
+  event: 'epoch';
+  epoch: number;
+  step: number;
+  /** Means over the epoch's steps, with augmentation and dropout. */
+  train: { loss: number; top1: number };
+  /** Of centre crops; null without validation data. */
+  val: Metrics | null;
+  /** Whether `best.safetensors` is of this epoch: the lowest validation loss so far. */
+  best: boolean;
+}
+
+/** The figures are those of the last checkpoint. */
+export interface EndEvent {
+  event: 'end';
+  epoch: number;
+  step: number;
+  train: { loss: number; top1: number } | null;
+  val: Metrics | null;
+  checkpoint: string | null;
+}
+
+export type TrainEvent = StepEvent | EpochEvent | EndEvent;

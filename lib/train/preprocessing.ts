@@ -1,0 +1,80 @@
+import type { Device } from '../device.js';
+import { ArgumentError, expected } from '../errors.js';
+import { prepareImages } from '../ops/index.js';
+import { empty, type Tensor, tensor } from '../tensor.js';
+
+/** How pictures become the network's input. Stored in the model file, so that every use of the model does the same. */
+export interface Preprocessing {
+  /** The shorter side is resized to it, and the centre cut out: `resize` × `resize` pixels. */
+  resize: number;
+  /** The crop that the network sees. */
+  crop: number;
+  /** Subtracted from pixels of 0…255, per channel. */
+  mean: readonly [number, number, number];
+  /** What the difference is multiplied with, per channel. */
+  scale: readonly [number, number, number];
+}
+
+/** Pictures of one size, and where the network's crop lies in each. */
+export interface Pictures {
+  /** One array of height · width · 3 bytes for each picture. */
+  pixels: readonly Uint8Array[];
+  height: number;
+  width: number;
+  /** Three numbers a picture: top, left, mirrored. */
+  crops: Int32Array;
+}
+
+/** Centre crops, not mirrored. */
+export function centreCrops(count: number, size: number, crop: number): Int32Array {
+  const offset = Math.floor((size - crop) / 2);
+  const crops = new Int32Array(count * 3);
+  for (let i = 0; i < count; i++) crops.set([offset, offset, 0], i * 3);
+  return crops;
+}
+
+/** Uploads pictures picture by picture, and makes the network's input `[N, crop, crop, 3]` on the device. */
+export class InputPipeline {
+  readonly #mean: Tensor;
+  readonly #scale: Tensor;
+
+  constructor(
+    readonly preprocessing: Preprocessing,
+    readonly device: Device,
+  ) {
+    this.#mean = tensor(Float32Array.from(preprocessing.mean), [3], { device });
+    this.#scale = tensor(Float32Array.from(preprocessing.scale), [3], { device });
+  }
+
+  /** Call it in a tidy(): the result belongs to the caller. */
+  prepare(pictures: Pictures): Tensor {
+    const { height, width, pixels } = pictures;
+    const { device } = this;
+    const { crop } = this.preprocessing;
+    const images = empty([pixels.length, height, width, 3], { dtype: 'uint8', device });
+    pixels.forEach((picture, i) => {
+      if (picture.length !== height * width * 3) {
+        throw new ArgumentError(
+          expected(`${height * width * 3} bytes`, `pixels of picture ${i}`, picture.length),
+        );
+      }
+      images.write(picture, i * picture.length);
+    });
+    const crops = tensor(pictures.crops, [pixels.length, 3], { device });
+    const x = prepareImages(images, {
+      crops,
+      height: crop,
+      width: crop,
+      mean: this.#mean,
+      scale: this.#scale,
+    });
+    images.dispose();
+    crops.dispose();
+    return x;
+  }
+
+  dispose(): void {
+    this.#mean.dispose();
+    this.#scale.dispose();
+  }
+}

@@ -1,0 +1,56 @@
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+
+export const root = fileURLToPath(new URL('../../', import.meta.url));
+
+export interface Outcome {
+  status: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs the built command line to its end. */
+export function alexnet(args: readonly string[], main = join(root, 'dist/cli/main.js')): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const outcome: Outcome = { status: null, stdout: '', stderr: '' };
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      outcome.stdout += text;
+    });
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      outcome.stderr += text;
+    });
+    child.on('error', reject);
+    child.on('close', (status) => resolve({ ...outcome, status }));
+  });
+}
+
+/** One message, in one line, and nothing on stdout. */
+export function expectError(outcome: Outcome, status: number, message: RegExp): void {
+  expect(outcome.stderr).to.match(/^error: [^\n]+\n$/);
+  expect(outcome.stderr).to.match(message);
+  expect(outcome.stdout).to.equal('');
+  expect(outcome.status).to.equal(status);
+}
+
+export function jsonLines(text: string): Record<string, unknown>[] {
+  expect(text).to.match(/\n$/);
+  return text
+    .slice(0, -1)
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+/** A folder that is gone after the suite. */
+export function useFolder(): () => string {
+  let folder = '';
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'node-cudnn-cli-'));
+  });
+  after(() => rm(folder, { recursive: true, force: true }));
+  return () => folder;
+}

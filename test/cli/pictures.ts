@@ -1,0 +1,26 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import sharp from 'sharp';
+
+type Colour = readonly [number, number, number];
+
+/** Writes `root/class/0.png` …: pictures of 32×32, each class of a colour of its own, lighter from picture to picture. */
+export async function writePictures(
+  root: string,
+  classes: Readonly<Record<string, Colour>>,
+  each: number,
+): Promise<string> {
+  for (const [name, [r, g, b]] of Object.entries(classes)) {
+    await mkdir(join(root, name), { recursive: true });
+    for (let i = 0; i < each; i++) {
+      const background = { r: r + 5 * i, g: g + 5 * i, b: b + 5 * i };
+      await sharp({ create: { width: 32, height: 32, channels: 3, background } })
+        .png()
+        .toFile(join(root, name, `${i}.png`));
+    }
+  }
+  return root;
+}
+
+export const RED: Colour = [200, 30, 30];
+export const BLUE: Colour = [30, 30, 200];

@@ -1,0 +1,162 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { alexnet, expectError, jsonLines, type Outcome, useFolder } from './alexnet.js';
+import { BLUE, RED, writePictures } from './pictures.js';
+
+describe('command line: from training to prediction', () => {
+  const folder = useFolder();
+  const at = (...path: string[]) => join(folder(), ...path);
+  let trained: Outcome;
+  let events: Record<string, unknown>[];
+
+  before(async () => {
+    await writePictures(at('train'), { blue: BLUE, red: RED }, 5);
+    await writePictures(at('val'), { blue: BLUE, red: RED }, 2);
+    trained = await alexnet([
+      'train',
+      '--data',
+      at('train'),
+      '--val',
+      at('val'),
+      '--out',
+      at('run', 'of', 'two'),
+      '--batch',
+      '4',
+      '--epochs',
+      '2',
+      '--optimizer',
+      'sgd',
+      '--json',
+    ]);
+    events = jsonLines(trained.stdout);
+  });
+
+  it('train --json writes a line for every step and epoch, and the end', () => {
+    expect([trained.status, trained.stderr]).to.deep.equal([0, '']);
+    expect(events.map((event) => event.event)).to.deep.equal([
+      'step',
+      'step',
+      'epoch',
+      'step',
+      'step',
+      'epoch',
+      'end',
+    ]);
+    for (const step of events.filter((event) => event.event === 'step')) {
+      expect(step).to.have.all.keys(
+        'event',
+        'epoch',
+        'step',
+        'stepsPerEpoch',
+        'loss',
+        'top1',
+        'lr',
+        'imagesPerSecond',
+        'waitingMs',
+      );
+    }
+    for (const event of events.filter((event) => event.event !== 'step')) {
+      expect(event.train).to.have.all.keys('loss', 'top1');
+      expect(event.val).to.have.all.keys('loss', 'top1', 'top5');
+    }
+    expect(events.at(-1)).to.include({ epoch: 2, step: 4, checkpoint: at('run/of/two/last.safetensors') });
+    expect(events.at(-1)?.val).to.deep.equal(events.at(-2)?.val);
+  });
+
+  it('eval gives the figures of the last validation, in equal bytes each time', async () => {
+    const args = ['eval', '--model', at('run/of/two'), '--data', at('val'), '--json'];
+    const [first, second] = [await alexnet(args), await alexnet(args)];
+    expect(first).to.deep.equal(second);
+    expect([first.status, first.stderr]).to.deep.equal([0, '']);
+    const { perClass, ...figures } = jsonLines(first.stdout)[0] ?? {};
+    expect(figures).to.deep.equal(events.at(-1)?.val);
+    expect(perClass).to.have.length(2);
+    expect((perClass as object[])[0])
+      .to.include({ class: 'blue', count: 2 })
+      .and.to.have.all.keys('class', 'count', 'top1', 'top5');
+  });
+
+  it('eval matches classes by name, and refuses those that the model does not know', async () => {
+    await writePictures(at('only'), { red: RED }, 1);
+    const one = await alexnet(['eval', '--model', at('run/of/two'), '--data', at('only')]);
+    expect([one.status, one.stderr]).to.deep.equal([0, '']);
+    expect(one.stdout)
+      .to.match(/^1 pictures: loss [\d.]+, top-1/)
+      .and.to.match(/^red +1 /m);
+    await writePictures(at('other'), { green: [0, 200, 0], red: RED }, 1);
+    expectError(await alexnet(['eval', '--model', at('run/of/two'), '--data', at('other')]), 1, /green/);
+  });
+
+  it('predict names at most as many classes as there are', async () => {
+    const files = [at('val/red/0.png'), at('val/blue/1.png')];
+    const { status, stdout, stderr } = await alexnet([
+      'predict',
+      '--model',
+      at('run/of/two/best.safetensors'),
+      ...files,
+      '--json',
+    ]);
+    expect([status, stderr]).to.deep.equal([0, '']);
+    const results = jsonLines(stdout);
+    expect(results.map(({ file }) => file)).to.deep.equal(files);
+    for (const { predictions } of results) {
+      const list = predictions as { class: string; index: number; probability: number }[];
+      expect(list.map((row) => row.class)).to.have.members(['blue', 'red']);
+      expect(list.map((row) => (row.index === 0 ? 'blue' : 'red'))).to.deep.equal(
+        list.map((row) => row.class),
+      );
+      expect(list.reduce((sum, row) => sum + row.probability, 0)).to.be.closeTo(1, 1e-6);
+      expect(list[0]?.probability).to.be.at.least(list[1]?.probability ?? 1);
+    }
+    const one = await alexnet(['predict', '--model', at('run/of/two'), '--top', '1', files[0] ?? '']);
+    expect(one.stdout).to.match(new RegExp(`^${files[0]}\n +[\\d.]+ % {2}(red|blue)\n$`));
+  });
+
+  it('predict of what is no picture', async () => {
+    await writeFile(at('broken.jpg'), Buffer.from('ffd8ffe000104a46', 'hex'));
+    expectError(await alexnet(['predict', '--model', at('run/of/two'), at('broken.jpg')]), 1, /broken\.jpg/);
+    expectError(
+      await alexnet(['predict', '--model', at('run/of/two'), at('nowhere.jpg')]),
+      1,
+      /nowhere\.jpg/,
+    );
+  });
+
+  it('train --resume refuses what may not change, by name', async () => {
+    expectError(await alexnet(['train', '--resume', at('run/of/two'), '--seed', '1']), 1, /--seed/);
+    expectError(
+      await alexnet(['train', '--resume', at('run/of/two'), '--data', at('val')]),
+      1,
+      /10 pictures for .*val but received 4/,
+    );
+    expectError(await alexnet(['train', '--resume', at('run/of/two/..')]), 1, /last\.safetensors/);
+  });
+
+  it('train --resume of a complete run says that nothing is left', async () => {
+    const { status, stdout } = await alexnet(['train', '--resume', at('run/of/two')]);
+    expect(stdout)
+      .to.match(/after epoch 2 of 2/)
+      .and.to.match(/Nothing is left to do/);
+    expect(status).to.equal(0);
+  });
+
+  it('train --resume needs no other option, and goes on in its folder for more epochs', async () => {
+    const { status, stdout, stderr } = await alexnet([
+      'train',
+      '--resume',
+      at('run/of/two'),
+      '--epochs',
+      '3',
+    ]);
+    expect([status, stderr]).to.deep.equal([0, '']);
+    expect(stdout).to.match(
+      /Going on from .*last\.safetensors, after epoch 2 of 3\n {2}epochs: 3 instead of 2\n/,
+    );
+    expect(stdout)
+      .to.match(/AlexNet.* parameters\n/)
+      .and.to.match(/^epoch 3\/3 {2}training loss/m);
+    expect(stdout).to.match(/^Saved .*run\/of\/two\/last\.safetensors/m);
+    expect(stdout).not.to.match(/^epoch [12]\/3/m);
+  });
+});

@@ -1,0 +1,111 @@
+import { resolve } from 'node:path';
+import { expect } from 'chai';
+import { PHOTOS, photosBatch, SHAPES } from '../../lib/cli/recipes.js';
+import {
+  foldersOf,
+  newSettings,
+  parseSettings,
+  resumedSettings,
+  type Settings,
+} from '../../lib/cli/settings.js';
+import { ArgumentError, FileFormatError } from '../../lib/errors.js';
+
+const FOLDERS = { data: resolve('a/train'), val: resolve('a/val') };
+
+function settings(): Settings {
+  return newSettings({}, FOLDERS, { trainPictures: 4000, valPictures: 100 });
+}
+
+describe('command line: settings of a run', () => {
+  it('takes data and validation together, as absolute paths', () => {
+    expect(foldersOf({})).to.equal(null);
+    expect(foldersOf({ data: 'a/train', val: 'a/val' })).to.deep.equal(FOLDERS);
+    expect(() => foldersOf({ data: 'a' })).to.throw(ArgumentError, /--data needs --val/);
+    expect(() => foldersOf({ val: 'a' })).to.throw(ArgumentError, /--val needs --data/);
+  });
+
+  it('fills in the recipe of drawn shapes', () => {
+    const drawn = newSettings({ epochs: 2 }, null, { trainPictures: 10, valPictures: 5 });
+    expect(drawn).to.include({
+      data: null,
+      val: null,
+      epochs: 2,
+      batch: SHAPES.batch,
+      dropout: false,
+      lr: SHAPES.lr.adam,
+    });
+  });
+
+  it('fills in the recipe of photos, with the rate of the optimizer', () => {
+    expect(settings()).to.include({
+      ...FOLDERS,
+      epochs: PHOTOS.epochs,
+      batch: 128,
+      preset: 'paper',
+      init: 'he',
+      seed: 0,
+    });
+    const given = { optimizer: 'sgd', batch: 7, seed: 3, threads: 2, device: 'cpu:1' } as const;
+    const own = newSettings(given, FOLDERS, { trainPictures: 4000, valPictures: 100 });
+    expect(own).to.include({ ...given, lr: PHOTOS.lr.sgd });
+  });
+
+  it('makes the batch smaller for small sets', () => {
+    expect([1, 245, 600, 1024, 2047, 2048, 1e6].map(photosBatch)).to.deep.equal([
+      16, 16, 32, 64, 64, 128, 128,
+    ]);
+  });
+
+  it('reads back what a checkpoint keeps', () => {
+    const parsed = parseSettings(JSON.parse(JSON.stringify(settings())), 'x');
+    expect(parsed).to.deep.equal(settings());
+  });
+
+  it('refuses the checkpoint of another program, and broken settings', () => {
+    expect(() => parseSettings(undefined, 'x')).to.throw(FileFormatError, /"alexnet train" for x/);
+    for (const broken of [{ lr: '1' }, { preset: 'vgg' }, { batch: 0 }, { data: 3 }, { epochs: null }]) {
+      expect(() => parseSettings({ ...settings(), ...broken }, 'x'), JSON.stringify(broken)).to.throw(
+        FileFormatError,
+        new RegExp(`for ${Object.keys(broken)[0]} but .* in the settings of x`),
+      );
+    }
+  });
+});
+
+describe('command line: settings of a run that goes on', () => {
+  it('needs no option', () => {
+    expect(resumedSettings({}, settings())).to.deep.equal({ settings: settings(), changes: [] });
+  });
+
+  it('takes what does not change the numbers, and says what changed', () => {
+    const { settings: resumed, changes } = resumedSettings(
+      { epochs: 30, threads: 1, data: 'b', batch: 128 },
+      settings(),
+    );
+    expect(resumed).to.deep.equal({ ...settings(), epochs: 30, threads: 1, data: resolve('b') });
+    expect(changes).to.deep.equal([
+      `data: ${resolve('b')} instead of ${FOLDERS.data}`,
+      'epochs: 30 instead of 10',
+      'threads: 1 instead of all',
+    ]);
+  });
+
+  for (const [name, value] of Object.entries({
+    preset: 'dansuh17',
+    init: 'paper',
+    batch: 64,
+    optimizer: 'sgd',
+    lr: 1,
+    seed: 7,
+    epochs: 9,
+  })) {
+    it(`refuses another --${name}`, () => {
+      expect(() => resumedSettings({ [name]: value }, settings())).to.throw(ArgumentError, `--${name}`);
+    });
+  }
+
+  it('refuses --data for a run on drawn shapes', () => {
+    const drawn = { ...settings(), data: null, val: null };
+    expect(() => resumedSettings({ data: 'b', val: 'c' }, drawn)).to.throw(ArgumentError, /--data and --val/);
+  });
+});

@@ -1,0 +1,141 @@
+import { readFileSync } from 'node:fs';
+import { cp, mkdir, symlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { alexnet, expectError, jsonLines, root, useFolder } from './alexnet.js';
+
+const WRONG_USAGE: readonly [args: string, message: RegExp][] = [
+  ['trian', /unknown command 'trian'/],
+  ['train --bacth 3', /unknown option '--bacth'/],
+  ['train photos', /too many arguments/],
+  ['train --batch 0', /'--batch <n>' argument '0' is invalid. Expected positive integer/],
+  ['train --batch -3', /'-3' is invalid/],
+  ['train --batch 1e9999', /'1e9999' is invalid/],
+  ['train --epochs 1.5', /'--epochs <n>' argument '1.5' is invalid. Expected positive integer/],
+  ['train --lr nan', /'--lr <rate>' argument 'nan' is invalid. Expected positive number/],
+  ['train --lr 0', /'0' is invalid/],
+  ['train --lr 1e400', /'1e400' is invalid/],
+  ['train --lr 0x1', /'0x1' is invalid/],
+  ['train --seed -1.5', /'--seed <n>' argument '-1.5' is invalid. Expected integer of at least 0/],
+  ['train --seed 9007199254740993', /'9007199254740993' is invalid/],
+  ['train --threads 0', /'--threads <n>' argument '0' is invalid/],
+  ['train --threads 1025', /Expected integer from 1 to 1024/],
+  ['train --preset vgg', /Allowed choices are paper, dansuh17/],
+  ['train --init xavier', /Allowed choices are paper, he, pytorch/],
+  ['train --optimizer lion', /Allowed choices are adam, sgd/],
+  ['train --seed', /argument missing/],
+  ['eval --data photos', /required option '--model <path>' not specified/],
+  ['eval --model runs', /required option '--data <dir>' not specified/],
+  ['predict --model runs', /missing required argument 'images'/],
+  ['predict --model runs --top 0 a.png', /'--top <k>' argument '0' is invalid/],
+];
+
+describe('command line: usage', () => {
+  for (const [args, message] of WRONG_USAGE) {
+    it(`alexnet ${args}: exit status 2`, async () => {
+      const outcome = await alexnet(args.split(' '));
+      expect(outcome.stderr)
+        .to.match(message)
+        .and.to.match(/^error: /);
+      expect(outcome.stderr).not.to.match(/^ {4}at /m);
+      expect(outcome.stdout).to.equal('');
+      expect(outcome.status).to.equal(2);
+    });
+  }
+
+  it('shows help on stderr without a command: exit status 2', async () => {
+    const outcome = await alexnet([]);
+    expect(outcome.stderr).to.match(/^Usage: alexnet/);
+    expect(outcome.status).to.equal(2);
+  });
+
+  for (const command of ['', 'train', 'eval', 'predict', 'doctor']) {
+    it(`alexnet ${command} --help has examples`, async () => {
+      const { status, stdout, stderr } = await alexnet([...command.split(' ').filter(Boolean), '--help']);
+      expect(stdout).to.match(/^Usage: alexnet/);
+      expect(stdout).to.match(new RegExp(`Examples:\n  # .*\n  alexnet ${command}`));
+      expect([status, stderr]).to.deep.equal([0, '']);
+    });
+  }
+
+  it('shows the defaults of train', async () => {
+    const stdout = (await alexnet(['train', '--help'])).stdout.replaceAll(/\s+/g, ' ');
+    for (const text of [
+      'default: paper',
+      'default: he',
+      '128 of --data',
+      'default: 0.0003',
+      'default: adam',
+      'default: 0)',
+      'runs/shapes',
+    ]) {
+      expect(stdout).to.include(text);
+    }
+  });
+
+  it('alexnet --version', async () => {
+    const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+    expect(await alexnet(['--version'])).to.deep.equal({ status: 0, stdout: `${version}\n`, stderr: '' });
+  });
+});
+
+describe('command line: doctor', () => {
+  it('writes one JSON object', async () => {
+    const { status, stdout, stderr } = await alexnet(['doctor', '--json']);
+    const [report, ...more] = jsonLines(stdout);
+    expect(more).to.deep.equal([]);
+    expect(stderr).to.equal('');
+    expect(status).to.equal(0);
+    expect(report).to.have.all.keys('ok', 'node', 'platform', 'cpu', 'addon', 'onednn', 'cuda');
+    expect(report).to.deep.include({ ok: true, node: process.version });
+    expect(report?.cpu).to.have.all.keys('model', 'cores', 'features', 'threads');
+    expect(report?.addon).to.have.property('error', null);
+    expect(report?.addon).to.have.property('instructionSet').that.is.oneOf(['AVX-512', 'AVX2', 'baseline']);
+    expect(report?.onednn)
+      .to.have.property('version')
+      .that.matches(/^3\.\d+\.\d+$/);
+    expect(report?.onednn)
+      .to.have.property('source')
+      .that.is.oneOf(['DNNL_ROOT', 'pkg-config', 'system', 'wheel']);
+    expect(report?.cuda).to.deep.equal({ available: false, reason: 'the CUDA addon is not built' });
+  });
+
+  it('says it in words', async () => {
+    const { status, stdout } = await alexnet(['doctor']);
+    expect(stdout)
+      .to.match(/^Node +v\d+/m)
+      .and.to.match(/^addon +works/m)
+      .and.to.match(/^CUDA +not available: .*not built/m);
+    expect(status).to.equal(0);
+  });
+
+  describe('in a package whose addon was not built', () => {
+    const folder = useFolder();
+    let main = '';
+    before(async () => {
+      const copy = join(folder(), 'package');
+      await mkdir(copy);
+      await cp(join(root, 'dist'), join(copy, 'dist'), { recursive: true });
+      await cp(join(root, 'package.json'), join(copy, 'package.json'));
+      await symlink(join(root, 'node_modules'), join(copy, 'node_modules'));
+      main = join(copy, 'dist/cli/main.js');
+    });
+
+    it('says so: exit status 1', async () => {
+      const { status, stdout, stderr } = await alexnet(['doctor'], main);
+      expect(stdout).to.match(/^addon +addon not built: install scripts were skipped/m);
+      expect([status, stderr]).to.deep.equal([1, '']);
+      const json = await alexnet(['doctor', '--json'], main);
+      expect(jsonLines(json.stdout)[0]).to.deep.include({ ok: false });
+      expect(json.status).to.equal(1);
+    });
+
+    it('has the same message for train', async () => {
+      expectError(await alexnet(['train'], main), 1, /addon not built: install scripts were skipped/);
+    });
+
+    it('has help', async () => {
+      expect((await alexnet(['train', '--help'], main)).status).to.equal(0);
+    });
+  });
+});
