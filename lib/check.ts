@@ -1,9 +1,20 @@
 import { ArgumentError, expected } from './errors.js';
 
-export function expectInteger(name: string, value: unknown, low: number, high = Number.MAX_SAFE_INTEGER): number {
+export function expectInteger(
+  name: string,
+  value: unknown,
+  low: number,
+  high = Number.MAX_SAFE_INTEGER,
+): number {
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= low && value <= high) return value;
   const range = high === Number.MAX_SAFE_INTEGER ? `of at least ${low}` : `from ${low} to ${high}`;
-  throw new ArgumentError(expected(low === 1 && high === Number.MAX_SAFE_INTEGER ? 'positive integer' : `integer ${range}`, name, value));
+  throw new ArgumentError(
+    expected(
+      low === 1 && high === Number.MAX_SAFE_INTEGER ? 'positive integer' : `integer ${range}`,
+      name,
+      value,
+    ),
+  );
 }
 
 export function expectPositiveInteger(name: string, value: unknown): number {

@@ -26,7 +26,9 @@ export class Device {
     const match = /^(cpu|cuda)(?::(\d+))?$/.exec(name);
     if (match === null) throw new DeviceError(expected('cpu or cpu:N', 'device', name));
     if (match[1] === 'cuda') {
-      throw new DeviceError('Expected a device that is present for device but received "cuda": the CUDA addon is not built');
+      throw new DeviceError(
+        'Expected a device that is present for device but received "cuda": the CUDA addon is not built',
+      );
     }
     const backend = cpuBackend();
     const index = Number(match[2] ?? 0);

@@ -17,7 +17,7 @@ import {
 } from '../nn/index.js';
 import { STREAMS } from '../random.js';
 import type { Tensor } from '../tensor.js';
-import { type Init, INITS, type Layer, PRESETS, type Preset, type PresetName } from './presets.js';
+import { INITS, type Init, type Layer, PRESETS, type Preset, type PresetName } from './presets.js';
 import { summarize } from './summary.js';
 
 export interface AlexNetOptions {
@@ -132,7 +132,12 @@ export class AlexNet extends Module {
         case 'linear': {
           const outputs = layer.outputs ?? classes;
           const inits = this.#initializers(layer, features);
-          layers[name] = new Linear(features, outputs, { device: this.device, generator, relu: layer.relu, ...inits });
+          layers[name] = new Linear(features, outputs, {
+            device: this.device,
+            generator,
+            relu: layer.relu,
+            ...inits,
+          });
           features = outputs;
           break;
         }

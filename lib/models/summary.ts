@@ -10,27 +10,42 @@ interface Row {
 
 /** A table of the layers, as text for a terminal. */
 export function summarize(config: AlexNetConfig, preset: Preset, total: number): string {
-  const rows: Row[] = [{ name: 'input', what: '', shape: [preset.inputSize, preset.inputSize, 3], parameters: 0 }];
+  const rows: Row[] = [
+    { name: 'input', what: '', shape: [preset.inputSize, preset.inputSize, 3], parameters: 0 },
+  ];
   let shape: readonly number[] = [preset.inputSize, preset.inputSize, 3];
   for (const layer of preset.layers) {
     const row = describe(layer, shape, config);
     shape = row.shape;
     rows.push(row);
   }
-  const cells = rows.map((row) => [row.name, row.what, row.shape.join(' × '), row.parameters === 0 ? '' : grouped(row.parameters)]);
+  const cells = rows.map((row) => [
+    row.name,
+    row.what,
+    row.shape.join(' × '),
+    row.parameters === 0 ? '' : grouped(row.parameters),
+  ]);
   const table = [['layer', 'what', 'output', 'parameters'], ...cells];
   const widths = [0, 1, 2, 3].map((column) => Math.max(...table.map((line) => line[column]?.length ?? 0)));
   const lines = table.map((line) =>
     line.map((cell, i) => (i === 3 ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0))).join('  '),
   );
-  return [`AlexNet, preset ${config.preset}, init ${config.init}`, ...lines, `${grouped(total)} parameters`].join('\n');
+  return [
+    `AlexNet, preset ${config.preset}, init ${config.init}`,
+    ...lines,
+    `${grouped(total)} parameters`,
+  ].join('\n');
 }
 
 function grouped(count: number): string {
   return count.toLocaleString('en-US');
 }
 
-function describe(layer: Layer, [height = 1, width = 1, channels = 1]: readonly number[], config: AlexNetConfig): Row {
+function describe(
+  layer: Layer,
+  [height = 1, width = 1, channels = 1]: readonly number[],
+  config: AlexNetConfig,
+): Row {
   const { name } = layer;
   const same = { name, shape: [height, width, channels], parameters: 0 };
   switch (layer.kind) {
@@ -50,7 +65,11 @@ function describe(layer: Layer, [height = 1, width = 1, channels = 1]: readonly 
       return { ...same, what: `LRN over ${layer.size}${layer.groups > 1 ? `, groups ${layer.groups}` : ''}` };
     case 'pool': {
       const size = (input: number) => Math.floor((input - layer.kernelSize) / layer.stride) + 1;
-      return { ...same, what: `max ${layer.kernelSize}, stride ${layer.stride}`, shape: [size(height), size(width), channels] };
+      return {
+        ...same,
+        what: `max ${layer.kernelSize}, stride ${layer.stride}`,
+        shape: [size(height), size(width), channels],
+      };
     }
     case 'flatten':
       return { ...same, what: '', shape: [height * width * channels] };

@@ -1,5 +1,17 @@
 import { expectInRange, expectOneOf, expectPair, expectPositiveInteger, type Pair } from '../check.js';
-import { conv2d, dropout, type LrnOptions, linear, lrn, type MaxPool2dOptions, maxPool2d, relu, reshape, scale, tanh } from '../ops/index.js';
+import {
+  conv2d,
+  dropout,
+  type LrnOptions,
+  linear,
+  lrn,
+  type MaxPool2dOptions,
+  maxPool2d,
+  relu,
+  reshape,
+  scale,
+  tanh,
+} from '../ops/index.js';
 import type { Tensor } from '../tensor.js';
 import { defaultGenerators, type Generator } from './generator.js';
 import { type Initializer, type ParameterOptions, parameter, torchDefault } from './init.js';
@@ -37,7 +49,8 @@ export class Conv2d extends Module {
     const shape = [expectPositiveInteger('outChannels', outChannels), kernelH, kernelW, inside];
     this.#options = options;
     this.weight = parameter(shape, options.weightInit ?? fallback, options);
-    this.bias = options.bias === false ? null : parameter([outChannels], options.biasInit ?? fallback, options);
+    this.bias =
+      options.bias === false ? null : parameter([outChannels], options.biasInit ?? fallback, options);
   }
 
   override forward(x: Tensor): Tensor {
@@ -57,7 +70,8 @@ export class Linear extends Module {
     const shape = [expectPositiveInteger('outFeatures', outFeatures), inFeatures];
     this.#relu = options.relu ?? false;
     this.weight = parameter(shape, options.weightInit ?? fallback, options);
-    this.bias = options.bias === false ? null : parameter([outFeatures], options.biasInit ?? fallback, options);
+    this.bias =
+      options.bias === false ? null : parameter([outFeatures], options.biasInit ?? fallback, options);
   }
 
   override forward(x: Tensor): Tensor {

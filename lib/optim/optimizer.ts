@@ -69,7 +69,8 @@ export abstract class Optimizer {
   step(): void {
     this.beforeStep();
     for (const { parameter, lr, weightDecay, state } of this.#slots) {
-      if (parameter.grad !== undefined) this.update(parameter, parameter.grad, lr * this.#rate, weightDecay, state);
+      if (parameter.grad !== undefined)
+        this.update(parameter, parameter.grad, lr * this.#rate, weightDecay, state);
     }
   }
 
@@ -99,7 +100,8 @@ export abstract class Optimizer {
 
   /** The tensors of a checkpoint, such as `velocity/conv1.weight`. */
   *stateTensors(): Iterable<[string, Tensor]> {
-    for (const { name, state } of this.#slots) for (const [kind, tensor] of state) yield [`${kind}/${name}`, tensor];
+    for (const { name, state } of this.#slots)
+      for (const [kind, tensor] of state) yield [`${kind}/${name}`, tensor];
   }
 
   /** Frees the optimizer's state; the parameters are their maker's. */

@@ -3,6 +3,7 @@ import { mkdir, open, readdir, readFile, readlink, rm, symlink, writeFile } from
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
+import { FileWriteError } from '../../lib/errors.js';
 import { writeAtomically } from '../../lib/io/atomic.js';
 import { temporaryFolder } from './files.js';
 

@@ -1,0 +1,92 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  AlexNet,
+  backward,
+  Device,
+  noGrad,
+  randn,
+  SGD,
+  softmaxCrossEntropy,
+  type Tensor,
+  tensor,
+  tidy,
+} from '../lib/index.js';
+import { median, quantile } from './machine.js';
+
+/** One process measures one of these: a fresh process has no other's memory. */
+export type Trial =
+  | { kind: 'train'; batch: number; steps: number }
+  | { kind: 'infer'; batch: number; steps: number };
+
+const CLASSES = 1000;
+const WARM_UP_STEPS = 2;
+const LOOP_RESOLUTION_MS = 5;
+
+export interface Result {
+  batch: number;
+  imagesPerSecond: number;
+  stepMs: { median: number; p99: number };
+  peakResidentBytes: number;
+  deviceBytes: number;
+  eventLoopDelayMs?: { idle: number; training: number; resolution: number };
+}
+
+export async function runTrial(trial: Trial): Promise<Result> {
+  const device = Device.get('cpu');
+  const model = new AlexNet({ classes: CLASSES, preset: 'paper', device });
+  const { batch } = trial;
+  const x = randn([batch, 227, 227, 3], { seed: 1, device });
+  const labels = tensor(
+    Int32Array.from({ length: batch }, (_, i) => i % CLASSES),
+    [batch],
+    { device },
+  );
+  const step = trial.kind === 'train' ? trainingStep(model, x, labels) : inferenceStep(model, x);
+  if (trial.kind === 'infer') model.eval();
+  const idle = trial.kind === 'train' ? await eventLoopDelayMs(() => delay(1000)) : undefined;
+
+  const times: number[] = [];
+  const measure = async (): Promise<void> => {
+    for (let i = 0; i < trial.steps; i++) {
+      const start = performance.now();
+      await step();
+      times.push(performance.now() - start);
+    }
+  };
+  for (let i = 0; i < WARM_UP_STEPS; i++) await step();
+  const training = await eventLoopDelayMs(measure);
+  return {
+    batch,
+    imagesPerSecond: (batch / median(times)) * 1000,
+    stepMs: { median: median(times), p99: quantile(times, 0.99) },
+    peakResidentBytes: process.resourceUsage().maxRSS * 1024,
+    deviceBytes: device.memory().peakBytes,
+    ...(idle === undefined ? {} : { eventLoopDelayMs: { idle, training, resolution: LOOP_RESOLUTION_MS } }),
+  };
+}
+
+function trainingStep(model: AlexNet, x: Tensor, labels: Tensor): () => Promise<number> {
+  const optimizer = new SGD(model.namedParameters(), { lr: 1e-4, momentum: 0.9, weightDecay: 5e-4 });
+  return () =>
+    tidy(() => {
+      const loss = softmaxCrossEntropy(model.forward(x), labels);
+      backward(loss);
+      optimizer.step();
+      optimizer.zeroGrad();
+      return model.device.synchronize().then(() => loss.item());
+    });
+}
+
+function inferenceStep(model: AlexNet, x: Tensor): () => Promise<unknown> {
+  return () => noGrad(() => tidy(() => model.forward(x).data()));
+}
+
+/** The 99th percentile while `body` runs. */
+async function eventLoopDelayMs(body: () => Promise<unknown>): Promise<number> {
+  const histogram = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS });
+  histogram.enable();
+  await body();
+  histogram.disable();
+  return histogram.percentile(99) / 1e6;
+}
