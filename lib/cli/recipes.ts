@@ -34,11 +34,11 @@ export const SHAPES = {
   batch: 32,
   epochs: 4,
   dropout: 0,
-  mean: [127, 127, 127],
+  preprocessing: { resize: 256, crop: 227, mean: [127, 127, 127], scale: [1 / 60, 1 / 60, 1 / 60] },
   out: 'runs/shapes',
 } as const;
 
-/** With `--data`. The mean is the training set's. */
+/** With `--data`. Inputs are as `Trainer` makes them: minus the training set's mean colour, times 1/60. */
 export const PHOTOS = {
   ...COMMON,
   batch: 128,

@@ -1,5 +1,5 @@
 import { mkdir, mkdtemp, rmdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { Loader } from '../data/loader.js';
 import { Device } from '../device.js';
 import { ArgumentError } from '../errors.js';
@@ -42,7 +42,7 @@ async function start(given: TrainOptions): Promise<void> {
     valPictures: data.validation.length,
   });
   const out = await writableFolder(given.out ?? (folders === null ? SHAPES : PHOTOS).out);
-  if (await isFile(join(out, 'last.safetensors'))) tell(`The checkpoints in ${out} will be replaced`);
+  if (await exists(join(out, 'last.safetensors'))) tell(`The checkpoints in ${out} will be replaced`);
   await run({ settings, data, out, json });
 }
 
@@ -79,6 +79,7 @@ async function run({ settings, data, out, json, checkpoint }: Run): Promise<void
     schedule: makeSchedule(settings, loader.batches),
     train: data.train,
     validation: data.validation,
+    ...(settings.data === null ? { preprocessing: SHAPES.preprocessing } : {}),
     batchSize: batch,
     seed,
     out,
@@ -117,16 +118,9 @@ function makeProgress(json: boolean, epochs: number): Progress {
 
 async function openCheckpoint(folder: string): Promise<ModelFile> {
   const path = join(folder, 'last.safetensors');
-  if (await isFile(path)) return ModelFile.open(path);
+  if (await exists(path)) return ModelFile.open(path);
   throw new ArgumentError(
     `Expected folder with a checkpoint, last.safetensors, for --resume but received ${folder}`,
-  );
-}
-
-function isFile(path: string): Promise<boolean> {
-  return stat(path).then(
-    (found) => found.isFile(),
-    () => false,
   );
 }
 
@@ -136,7 +130,7 @@ function isFile(path: string): Promise<boolean> {
  */
 async function writableFolder(folder: string): Promise<string> {
   try {
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     await rmdir(await mkdtemp(join(folder, '.writable-')));
     return folder;
   } catch (cause) {
@@ -146,6 +140,22 @@ async function writableFolder(folder: string): Promise<string> {
       { cause },
     );
   }
+}
+
+/** mkdir's own recursion does not end in /proc. */
+async function makeFolder(folder: string): Promise<void> {
+  if (await exists(folder)) return;
+  await makeFolder(dirname(folder));
+  await mkdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
+}
+
+function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 function describe(settings: Settings, { train, validation }: Data, model: AlexNet, steps: number): string[] {

@@ -41,22 +41,37 @@ export async function decodeImage(
 /** Why a file is no picture that can be decoded, as far as its head tells; undefined for one that is. */
 export async function refusalOf(file: string): Promise<string | undefined> {
   try {
-    const { compression } = await sharp(file).metadata();
+    // sharp would take the end of a path like `photo[n=2]` for options.
+    const input = file.endsWith(']') ? await readFile(file) : file;
+    const { compression } = await sharp(input).metadata();
     // Most builds of sharp read the head of HEIC photos, and not the photos.
-    if (compression === 'hevc') await sharp(file).resize(1).toBuffer();
+    if (compression === 'hevc' && !(await decodes(input))) return 'HEIC photo (HEVC): no decoder for it here';
     return undefined;
   } catch (error) {
     return reasonOf(error);
   }
 }
 
+async function decodes(input: string | Uint8Array): Promise<boolean> {
+  return sharp(input, { failOn: 'truncated' })
+    .resize(1)
+    .toBuffer()
+    .then(
+      () => true,
+      () => false,
+    );
+}
+
 function nameOf(source: string | Uint8Array): string {
   return typeof source === 'string' ? source : `A picture of ${source.length} bytes`;
 }
 
-/** In one line, without libvips's account of where in the file it looked. */
+/**
+ * In one line, without libvips's account of where in the file it looked. libvips has one text for all threads: where
+ * several pictures fail at a time, it may be empty or another's.
+ */
 function reasonOf(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   const lines = message.split('\n').map((line) => line.trim());
-  return lines.filter((line) => line !== '' && !line.includes('bad seek')).join('; ');
+  return lines.filter((line) => line !== '' && !line.includes('bad seek')).join('; ') || 'unknown reason';
 }

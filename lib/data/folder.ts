@@ -141,9 +141,15 @@ async function filesIn(folder: string): Promise<string[]> {
   for (const entry of entries) {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) files.push(...(await filesIn(path)));
-    else if (entry.isFile() || entry.isSymbolicLink()) files.push(path);
+    else if (entry.isFile() || (entry.isSymbolicLink() && !(await isPipe(path)))) files.push(path);
   }
   return files.sort();
+}
+
+/** Opening one would wait for a writer. */
+async function isPipe(path: string): Promise<boolean> {
+  const target = await stat(path).catch(() => undefined);
+  return target?.isFIFO() ?? false;
 }
 
 /** `Promise.all` of `work(item)`, with at most `limit` under way. */

@@ -85,7 +85,7 @@ export class Loader {
         yield this.#batch(epoch, indices, samples, performance.now() - askedMs);
       }
     } finally {
-      await reading.stop();
+      reading.stop();
     }
   }
 

@@ -31,7 +31,7 @@ export async function meanColour(
       }
     }
   } finally {
-    await reading.stop();
+    reading.stop();
   }
   return mean;
 }

@@ -41,10 +41,9 @@ export class ReadAhead {
     return samples;
   }
 
-  /** Starts no more reads, and waits for those under way. */
-  async stop(): Promise<void> {
+  /** Starts no more reads. Those under way go on unheeded: one that hangs must not hold back another's failure. */
+  stop(): void {
     this.#stopped = true;
-    await Promise.allSettled(this.#reads);
   }
 
   #fill(): void {
@@ -65,7 +64,10 @@ export class ReadAhead {
     const turn = this.#turn.then(() => setImmediate());
     this.#turn = turn;
     const read = turn
-      .then(() => readSample(this.#dataset, index))
+      .then(() => {
+        if (this.#stopped) throw new Error('stopped');
+        return readSample(this.#dataset, index);
+      })
       .finally(() => {
         this.#reading--;
         this.#fill();

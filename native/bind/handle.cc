@@ -6,7 +6,7 @@ namespace {
 constexpr napi_type_tag kHandleTag = {0x6e6f64652d637564, 0x74656e736f720001};
 constexpr napi_type_tag kSavedTag = {0x6e6f64652d637564, 0x7361766564000001};
 
-/// Cached memory beyond this is given back when the cache could not serve a request.
+/// More cached memory than this and the most that was ever in use is left over from other sizes: it is given back.
 constexpr size_t kIdleCacheBytes = size_t{256} << 20;
 
 template <class T>
@@ -83,7 +83,7 @@ Handle allocate(Napi::Env env, Device& device, DType dtype, const Shape& shape) 
   try {
     block = device.allocator->allocate(bytes);
     const MemoryStats stats = device.allocator->stats();
-    if (stats.cachedBytes > kIdleCacheBytes + stats.liveBytes) device.stream.emptyCache();
+    if (stats.cachedBytes > kIdleCacheBytes + stats.peakLiveBytes) device.stream.emptyCache();
   } catch (const Error& error) {
     device.stream.emptyCache();
     throw Environment::of(env).error(env, error.code(), error.what());

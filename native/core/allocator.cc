@@ -18,8 +18,8 @@ size_t roundUp(size_t bytes) {
   return rounded;
 }
 
-/// A cached block serves a request if no more than a quarter of it is wasted.
-bool fits(size_t blockBytes, size_t bytes) { return blockBytes - bytes <= bytes / 4; }
+/// A cached block serves a request if at least half of it is used.
+bool fits(size_t blockBytes, size_t bytes) { return blockBytes <= 2 * bytes; }
 
 }  // namespace
 
@@ -50,6 +50,7 @@ std::shared_ptr<Block> Allocator::allocate(size_t bytes, Use use) {
     ++stats_.misses;
   }
   count(rounded, use, 1);
+  stats_.peakLiveBytes = std::max(stats_.peakLiveBytes, stats_.liveBytes);
   stats_.peakBytes =
       std::max(stats_.peakBytes, stats_.liveBytes + stats_.workspaceBytes + stats_.cachedBytes);
   return std::make_shared<Block>(shared_from_this(), data, rounded, use);

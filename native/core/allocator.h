@@ -10,8 +10,9 @@ constexpr size_t kBlockAlignment = size_t{2} << 20;
 
 /// Bytes and blocks in use, by whose they are; the peak is of everything together.
 struct MemoryStats {
-  size_t liveBytes = 0, liveBlocks = 0, workspaceBytes = 0, cachedBytes = 0, peakBytes = 0, hits = 0,
-         misses = 0;
+  size_t liveBytes = 0, peakLiveBytes = 0, liveBlocks = 0;
+  size_t workspaceBytes = 0, cachedBytes = 0, peakBytes = 0;
+  size_t hits = 0, misses = 0;
 };
 
 /// What a block is for: a tensor or saved state of the caller's, or a backend's workspace. Workspace is asked

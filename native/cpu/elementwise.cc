@@ -152,7 +152,7 @@ void biasReluBackward(Context& context, const Tensor* y, const Tensor& dy, Tenso
   const int64_t chunkRows = (tiles + kMaxChunks - 1) / kMaxChunks * kTileRows;
   const int64_t chunks = chunkRows > 0 ? (rows + chunkRows - 1) / chunkRows : 0;
   double* partial = context.workspace<double>(0, chunks * channels);
-  parallelFor(context.threads, chunks, 1, [&](int64_t begin, int64_t end) {
+  parallelFor(context.threads, chunks, kGrain / (chunkRows * channels + 1) + 1, [&](int64_t begin, int64_t end) {
     std::vector<float> tile(channels);
     for (int64_t chunk = begin; chunk < end; ++chunk)
       biasReluChunk(chunk * chunkRows, std::min((chunk + 1) * chunkRows, rows), channels, mask, gradient, out,

@@ -237,6 +237,9 @@ Pool poolOf(const MaxPool2dParams& p, const Shape& x, const Shape& y, const Save
   return pool;
 }
 
+/// Rows that are worth a thread.
+int64_t rowGrain(int64_t width, const Pool& pool) { return 8192 / (width * pool.channels + 1) + 1; }
+
 }  // namespace
 
 std::vector<SavedSpec> maxPool2dSave(const MaxPool2dParams& params, const Shape&, const Shape& y) {
@@ -248,7 +251,7 @@ void maxPool2d(Context& context, const MaxPool2dParams& params, const Tensor& x,
   const float* in = x.f32();
   float* out = y.f32();
   const Tensor* index = saved != nullptr ? &saved->front() : nullptr;
-  parallelFor(context.threads, x.shape[0] * pool.outHeight, 1,
+  parallelFor(context.threads, x.shape[0] * pool.outHeight, rowGrain(pool.outWidth, pool),
               [&](int64_t begin, int64_t end) { poolRowsOf(pool, begin, end, in, out, index); });
 }
 
@@ -257,7 +260,7 @@ void maxPool2dBackward(Context& context, const MaxPool2dParams& params, const Sa
   const Pool pool = poolOf(params, dx.shape, dy.shape, &saved);
   const float* gradient = dy.f32();
   float* out = dx.f32();
-  parallelFor(context.threads, dx.shape[0] * pool.height, 1, [&](int64_t begin, int64_t end) {
+  parallelFor(context.threads, dx.shape[0] * pool.height, rowGrain(pool.width, pool), [&](int64_t begin, int64_t end) {
     poolBackwardRowsOf(pool, begin, end, saved.front(), gradient, out);
   });
 }

@@ -13,10 +13,16 @@ export interface Outcome {
   stderr: string;
 }
 
+export const MAIN = join(root, 'dist/cli/main.js');
+
 /** Runs the built command line to its end. */
-export function alexnet(args: readonly string[], main = join(root, 'dist/cli/main.js')): Promise<Outcome> {
+export function alexnet(args: readonly string[], main = MAIN): Promise<Outcome> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [main, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      timeout: 100_000,
+      killSignal: 'SIGKILL',
+    });
     const outcome: Outcome = { status: null, stdout: '', stderr: '' };
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       outcome.stdout += text;

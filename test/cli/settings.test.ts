@@ -31,7 +31,7 @@ describe('command line: settings of a run', () => {
       val: null,
       epochs: 2,
       batch: SHAPES.batch,
-      dropout: false,
+      dropout: 0,
       lr: SHAPES.lr.adam,
     });
   });

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
@@ -57,12 +58,14 @@ describe('ImageFolder', () => {
   });
 
   it('goes by content, not by name, and leaves out what is no picture', async () => {
-    await paint(['a/picture', 'a/picture.txt', 'b/0.png']);
+    await paint(['a/picture', 'a/picture.txt', 'b/0.png', 'b/1.png[n=2]']);
     await write('a/text.jpg', 'no picture');
     await write('a/empty.png', '');
     await write('b/phone.heic', await heic());
+    execFileSync('mkfifo', [join(root, 'pipe')]);
+    await symlink(join(root, 'pipe'), join(root, 'b/pipe.png'));
     const folder = await ImageFolder.open(root);
-    expect(shorten(folder.files)).to.deep.equal(['a/picture', 'a/picture.txt', 'b/0.png']);
+    expect(shorten(folder.files)).to.deep.equal(['a/picture', 'a/picture.txt', 'b/0.png', 'b/1.png[n=2]']);
     expect(shorten(folder.skipped.map(({ file }) => file))).to.deep.equal([
       'a/empty.png',
       'a/text.jpg',

@@ -153,11 +153,27 @@ describe('Loader', () => {
     for await (const batch of new Loader(dataset, evaluation).epoch(0)) {
       if (batch.indices.includes(8)) break;
     }
-    expect(dataset.underWay).to.equal(0);
     const { length } = dataset.asked;
     await turns(100);
     expect(dataset.asked).to.have.length(length);
     expect(length).to.be.at.most(12 + 8);
+  });
+
+  it('tells of a failure although another picture never comes', async () => {
+    const dataset: Dataset = {
+      length: 8,
+      classes: ['one'],
+      get: (index) => (index === 1 ? Promise.reject(new Error('broken')) : new Promise(() => {})),
+    };
+    const iterator = new Loader(
+      {
+        ...dataset,
+        get: (index) =>
+          index === 0 ? { pixels: new Uint8Array(75), height: 5, width: 5, label: 0 } : dataset.get(index),
+      },
+      evaluation,
+    ).epoch(0);
+    expect(await rejection(iterator.next())).to.match(/sample 1 .*broken/);
   });
 
   it('does not hold the event loop while a data set draws its pictures', async () => {

@@ -17,7 +17,7 @@ import philox
 from reference import conv2d, linear, lrn, max_pool2d, sgd_step
 
 CLASSES, BATCH, SEED, INIT_STREAM, IMAGE_STREAM = 10, 8, 20120930, 1, 100
-RATES = [0.003] * 6 + [0.0003] * 4
+RATES = [3e-4] * 6 + [3e-5] * 4
 LAYERS = {
     "conv1": [96, 11, 11, 3],
     "conv2": [256, 5, 5, 96],
