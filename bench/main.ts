@@ -4,59 +4,97 @@ import { parseArgs } from 'node:util';
 import { machine } from './machine.js';
 import { type Result, runTrial, type Trial } from './network.js';
 
-/** `npm run bench [-- --json]`: the whole network, `paper` preset, 227 pixels, each trial in a process of its own. */
+/**
+ * `npm run bench [-- --json] [--peers torch]`: the whole network, `paper` preset, 227 pixels. Each trial has a process
+ * of its own; a peer's follows ours at once, so that both see the same machine.
+ */
 const TRIALS: readonly Trial[] = [
   { kind: 'train', batch: 128, steps: 8 },
   { kind: 'infer', batch: 128, steps: 10 },
   { kind: 'infer', batch: 1, steps: 100 },
 ];
 
+interface Row {
+  trial: Trial;
+  ours: Result;
+  /** PyTorch in eager mode. */
+  torch?: Result;
+}
+
 const { values } = parseArgs({
-  options: { json: { type: 'boolean', default: false }, trial: { type: 'string' } },
+  options: {
+    json: { type: 'boolean', default: false },
+    peers: { type: 'string' },
+    trial: { type: 'string' },
+  },
 });
 
 if (values.trial !== undefined) {
   runTrial(JSON.parse(values.trial) as Trial).then((result) => console.log(JSON.stringify(result)));
 } else {
-  const results = TRIALS.map((trial) => ({ trial, result: measure(trial) }));
-  const of = (kind: Trial['kind']) =>
-    results.filter(({ trial }) => trial.kind === kind).map(({ result }) => result);
-  const report = { machine: machine(), train: of('train'), infer: of('infer') };
-  if (values.json) console.log(JSON.stringify(report));
-  else print(report);
+  const rows = TRIALS.map((trial): Row => {
+    const ours = measure(trial);
+    return values.peers === 'torch' ? { trial, ours, torch: measureTorch(trial) } : { trial, ours };
+  });
+  if (values.json) printJson(rows);
+  else printTable(rows);
 }
 
 function measure(trial: Trial): Result {
   const self = fileURLToPath(import.meta.url);
-  const child = spawnSync(process.execPath, [...process.execArgv, self, '--trial', JSON.stringify(trial)], {
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  if (child.status !== 0)
-    throw new Error(`Expected exit code 0 for ${JSON.stringify(trial)} but received ${child.status}`);
+  return run(process.execPath, [...process.execArgv, self, '--trial', JSON.stringify(trial)]);
+}
+
+/** `NODE_CUDNN_TEST_PYTHON` names a Python with PyTorch. */
+function measureTorch({ kind, batch, steps }: Trial): Result {
+  const script = fileURLToPath(new URL('peers/alexnet_torch.py', import.meta.url));
+  return run(process.env.NODE_CUDNN_TEST_PYTHON ?? 'python3', [script, kind, String(batch), String(steps)]);
+}
+
+function run(command: string, args: readonly string[]): Result {
+  const child = spawnSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+  if (child.status !== 0) {
+    throw new Error(`Expected exit code 0 for ${command} ${args.join(' ')} but received ${child.status}`);
+  }
   return JSON.parse(child.stdout) as Result;
 }
 
-function print(report: { machine: Record<string, unknown>; train: Result[]; infer: Result[] }): void {
-  console.log(
-    Object.entries(report.machine)
-      .map(([name, value]) => `${name}: ${value}`)
-      .join(', '),
+function printJson(rows: readonly Row[]): void {
+  const of = (kind: Trial['kind']) =>
+    rows
+      .filter(({ trial }) => trial.kind === kind)
+      .map(({ ours, torch }) => (torch === undefined ? ours : { ...ours, torch }));
+  console.log(JSON.stringify({ machine: machine(), train: of('train'), infer: of('infer') }));
+}
+
+function printTable(rows: readonly Row[]): void {
+  const facts = Object.entries(machine()).map(([name, value]) => `${name}: ${value}`);
+  console.log(facts.join(', '));
+  console.table(
+    rows.map(({ trial, ours, torch }) => ({
+      what: trial.kind === 'train' ? 'training' : 'inference',
+      batch: trial.batch,
+      'images/s': rounded(ours.imagesPerSecond),
+      'median ms': rounded(ours.stepMs.median),
+      'peak resident GB': rounded(ours.peakResidentBytes / 1e9, 2),
+      ...(torch === undefined
+        ? {}
+        : {
+            'PyTorch images/s': rounded(torch.imagesPerSecond),
+            ratio: rounded(ours.imagesPerSecond / torch.imagesPerSecond, 2),
+            'PyTorch GB': rounded(torch.peakResidentBytes / 1e9, 2),
+          }),
+    })),
   );
-  const row = (what: string) => (result: Result) => ({
-    what,
-    batch: result.batch,
-    'images/s': Number(result.imagesPerSecond.toFixed(1)),
-    'median ms': Number(result.stepMs.median.toFixed(1)),
-    'p99 ms': Number(result.stepMs.p99.toFixed(1)),
-    'peak resident GB': Number((result.peakResidentBytes / 1e9).toFixed(2)),
-  });
-  console.table([...report.train.map(row('training')), ...report.infer.map(row('inference'))]);
-  for (const { eventLoopDelayMs: delay } of report.train) {
-    if (delay === undefined) continue;
-    const { idle, training, resolution } = delay;
+  for (const { ours } of rows) {
+    if (ours.eventLoopDelayMs === undefined) continue;
+    const { idle, training, resolution } = ours.eventLoopDelayMs;
     console.log(
-      `event-loop delay p99 (resolution ${resolution} ms): idle ${idle.toFixed(1)} ms, training ${training.toFixed(1)} ms`,
+      `event-loop delay p99 (resolution ${resolution} ms): idle ${rounded(idle)} ms, training ${rounded(training)} ms`,
     );
   }
+}
+
+function rounded(value: number, digits = 1): number {
+  return Number(value.toFixed(digits));
 }

@@ -8,8 +8,8 @@ import { rand, type Tensor, tensor } from '../lib/tensor.js';
 import { readGolden } from './support/golden.js';
 
 /** All as in golden/make_trace.py. */
-const [CLASSES, BATCH, SEED, IMAGE_STREAM] = [10, 8, 20120930, 100];
-const LR = 3e-4;
+const [CLASSES, BATCH, SEED, IMAGE_STREAM] = [10, 4, 20120930, 100];
+const LR = 1e-4;
 const DROP_AFTER = 6;
 const TOLERANCE = 1e-3;
 
@@ -24,7 +24,7 @@ describe('ten steps of AlexNet as PyTorch makes them', () => {
     const golden = await readGolden('trace');
     const losses = Array.from(golden.get('losses')?.data ?? [], Number);
     expect(losses.length).to.equal(10);
-    expect(losses.at(-1), 'a batch that it learns').to.be.below((losses[0] ?? 0) - 0.4);
+    expect(losses.at(-1), 'a batch that it learns').to.be.below((losses[0] ?? 0) - 0.9);
 
     using model = new AlexNet({ classes: CLASSES, preset: 'dansuh17', init: 'he', dropout: 0, seed: SEED });
     using optimizer = new SGD(model.namedParameters(), { lr: LR, momentum: 0.9, weightDecay: 5e-4 });

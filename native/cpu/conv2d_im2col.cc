@@ -2,7 +2,7 @@
 
 #include "cpu/conv2d.h"
 #include "cpu/gemm.h"
-#include "cpu/parallel.h"
+#include "cpu/kernel.h"
 
 /// Convolution as matrix products: the patches of some output pixels become the rows of a matrix P[pixels,
 /// filter], so that y = P·wᵀ, dw = dyᵀ·P, and dP = dy·w, whose rows are added back to where they came from.
@@ -12,16 +12,14 @@ namespace {
 enum Slot { kColumns = 1, kPartials };
 
 /// Patches of this size stay in a core's second-level cache from the copy to the product.
-constexpr int64_t kChunkBytes = int64_t{1} << 20;
-
-int64_t pixelsPerChunk(const Conv2dShape& q) {
-  return std::max<int64_t>(16, kChunkBytes / static_cast<int64_t>(sizeof(float)) / q.filter());
-}
+constexpr int64_t kChunkElements = (int64_t{1} << 20) / sizeof(float);
+/// The filter gradients of all threads together may take so much; beyond, the threads share one.
+constexpr int64_t kPartialElements = (int64_t{256} << 20) / sizeof(float);
 
 /// Calls visit(column, element of x, length) for the runs of an output pixel's patch that lie inside of the
 /// image. Pixels are counted over the whole batch.
 template <class Visit>
-inline void visitPatch(const Conv2dShape& q, int64_t group, int64_t pixel, Visit visit) {
+INLINE void visitPatch(const Conv2dShape& q, int64_t group, int64_t pixel, Visit visit) {
   const int64_t image = pixel / (q.oh * q.ow), top = pixel / q.ow % q.oh * q.strideH - q.padH;
   const int64_t left = pixel % q.ow * q.strideW - q.padW, channels = q.groupC();
   const bool contiguous = q.dilationW == 1 && q.groups == 1;
@@ -71,29 +69,37 @@ void forParts(int parts, int64_t count, Body body) {
   });
 }
 
-/// Calls chunk(begin, end) for the pixels [begin, end) in pieces.
-template <class Chunk>
-void forChunks(const Conv2dShape& q, int64_t begin, int64_t end, Chunk chunk) {
-  const int64_t step = pixelsPerChunk(q);
-  for (int64_t pixel = begin; pixel < end; pixel += step) chunk(pixel, std::min(end, pixel + step));
-}
-
 int partsFor(const Context& context, int64_t pieces) {
   return static_cast<int>(std::max<int64_t>(1, std::min<int64_t>(context.threads, pieces)));
 }
 
-float* columnsFor(Context& context, int parts, const Conv2dShape& q) {
-  return context.workspace<float>(kColumns, parts * pixelsPerChunk(q) * q.filter());
-}
+/// The matrix of patches of each part, and how its pixels are taken in pieces.
+class Columns {
+ public:
+  Columns(Context& context, const Conv2dShape& q, int parts, int64_t elements)
+      : pixels_(std::max<int64_t>(16, elements / q.filter())),
+        stride_(pixels_ * q.filter()),
+        data_(context.workspace<float>(kColumns, parts * stride_)) {}
+
+  /// Calls chunk(begin, end, columns) for the pixels [begin, end) in pieces.
+  template <class Chunk>
+  void forChunks(int64_t part, int64_t begin, int64_t end, Chunk chunk) const {
+    for (int64_t pixel = begin; pixel < end; pixel += pixels_)
+      chunk(pixel, std::min(end, pixel + pixels_), data_ + part * stride_);
+  }
+
+ private:
+  int64_t pixels_, stride_;
+  float* data_;
+};
 
 void forward(Context& context, const Conv2dShape& q, const float* x, const float* w, const float* bias,
              float* y) {
   const int64_t pixels = q.n * q.oh * q.ow, filter = q.filter();
   const int parts = partsFor(context, pixels / 16);
-  float* const allColumns = columnsFor(context, parts, q);
+  const Columns chunks(context, q, parts, kChunkElements);
   forParts(parts, pixels, [&](int64_t part, int64_t first, int64_t last) {
-    float* columns = allColumns + part * pixelsPerChunk(q) * filter;
-    forChunks(q, first, last, [&](int64_t begin, int64_t end) {
+    chunks.forChunks(part, first, last, [&](int64_t begin, int64_t end, float* columns) {
       for (int64_t group = 0; group < q.groups; ++group) {
         gather(q, x, group, begin, end, columns);
         gemm(false, true, end - begin, q.groupK(), filter, columns, filter, w + group * q.groupK() * filter,
@@ -109,11 +115,10 @@ void forward(Context& context, const Conv2dShape& q, const float* x, const float
 void backwardData(Context& context, const Conv2dShape& q, const float* dy, const float* w, float* dx) {
   const int64_t filter = q.filter(), imagePixels = q.oh * q.ow, imageElements = q.h * q.w * q.c;
   const int parts = q.n < context.threads ? 1 : partsFor(context, q.n);
-  float* const allColumns = columnsFor(context, parts, q);
+  const Columns chunks(context, q, parts, kChunkElements);
   forParts(parts, q.n, [&](int64_t part, int64_t firstImage, int64_t lastImage) {
-    float* columns = allColumns + part * pixelsPerChunk(q) * filter;
     std::memset(dx + firstImage * imageElements, 0, (lastImage - firstImage) * imageElements * sizeof(float));
-    forChunks(q, firstImage * imagePixels, lastImage * imagePixels, [&](int64_t begin, int64_t end) {
+    chunks.forChunks(part, firstImage * imagePixels, lastImage * imagePixels, [&](int64_t begin, int64_t end, float* columns) {
       for (int64_t group = 0; group < q.groups; ++group) {
         gemm(false, false, end - begin, filter, q.groupK(), dy + begin * q.k + group * q.groupK(), q.k,
              w + group * q.groupK() * filter, filter, 0, columns, filter);
@@ -127,16 +132,17 @@ SIMD_CLONES void addTo(int64_t begin, int64_t end, const float* x, float* y) {
   for (int64_t i = begin; i < end; ++i) y[i] += x[i];
 }
 
-/// Each part sums over its own pixels, the first into dw; the sums are added in the order of the parts.
+/// Each part sums over its own pixels, the first into dw; the sums are added in the order of the parts. Where the filters
+/// are too large for that, there is one part, and its products are parallel.
 void backwardFilter(Context& context, const Conv2dShape& q, const float* x, const float* dy, float* dw) {
   const int64_t pixels = q.n * q.oh * q.ow, filter = q.filter(), weights = q.k * filter;
-  const int parts = partsFor(context, pixels / 16);
-  float* const allColumns = columnsFor(context, parts, q);
+  const bool shared = (context.threads - 1) * weights > kPartialElements;
+  const int parts = shared ? 1 : partsFor(context, pixels / 16);
+  const Columns chunks(context, q, parts, shared ? std::min(kPartialElements / 8, pixels * filter) : kChunkElements);
   float* const partials = parts > 1 ? context.workspace<float>(kPartials, (parts - 1) * weights) : nullptr;
   forParts(parts, pixels, [&](int64_t part, int64_t first, int64_t last) {
-    float* columns = allColumns + part * pixelsPerChunk(q) * filter;
     float* sum = part == 0 ? dw : partials + (part - 1) * weights;
-    forChunks(q, first, last, [&](int64_t begin, int64_t end) {
+    chunks.forChunks(part, first, last, [&](int64_t begin, int64_t end, float* columns) {
       for (int64_t group = 0; group < q.groups; ++group) {
         gather(q, x, group, begin, end, columns);
         gemm(true, false, q.groupK(), filter, end - begin, dy + begin * q.k + group * q.groupK(), q.k,

@@ -18,45 +18,45 @@ SIMD_CLONES void reluRange(int64_t count, const float* x, float* y) {
 
 SIMD_CLONES void reluBackwardRange(int64_t count, const float* y, const float* dy, float* dx) {
 #pragma GCC ivdep
-  for (int64_t i = 0; i < count; ++i) dx[i] = y[i] > 0 ? dy[i] : 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const float gradient = dy[i];
+    dx[i] = y[i] > 0 ? gradient : 0;
+  }
 }
 
-/// Below 0.625 an odd polynomial, above 1 - 2 / (e^2|x| + 1), after Moshier's Cephes; within 2e-7.
-INLINE float tanhOf(float x) {
-  const float magnitude = x < 0 ? -x : x;
-  const float square = x * x;
-  const float small =
-      x +
-      x * square *
-          (-0.333332819422f +
-           square * (0.133314422036f + square * (-0.0537397155531f +
-                                                 square * (0.0206390887954f - square * 0.00570498872745f))));
-
-  // e^t = 2^n · e^r with n the integer nearest to t / ln 2; adding 1.5 · 2^23 rounds to it and leaves it in
-  // the low bits.
-  const float t = 2 * (magnitude > 10 ? 10 : magnitude);
-  const float shifted = t * 1.44269504f + 12582912.0f;
+/// tanh(t / 2) = (e^t - 1) / (e^t + 1) within 3e-7, for |t| <= 20. e^t = 2^n · e^r with n the integer nearest
+/// to t / ln 2, and e^t - 1 is formed from 2^n - 1 and e^r - 1, so that nothing is lost near zero. Constants
+/// after Moshier's Cephes (expf).
+INLINE float tanhOfHalf(float t) {
+  const float shifted = t * 1.44269504f + 12582912.0f;  // + 1.5 · 2^23 rounds, and leaves n in the low bits.
   const float n = shifted - 12582912.0f;
   const float r = (t - n * 0.693359375f) + n * 2.12194440e-4f;
-  const float poly =
-      1 + r +
-      r * r *
-          (0.50000001201f +
-           r * (0.166666654594f +
-                r * (0.0416657958206f +
-                     r * (0.00833345390856f + r * (0.00139819994569f + r * 0.000198756916099f)))));
+  float rest = 0.00139819994569f + r * 0.000198756916099f;
+  rest = 0.00833345390856f + r * rest;
+  rest = 0.0416657958206f + r * rest;
+  rest = 0.166666654594f + r * rest;
+  rest = 0.50000001201f + r * rest;
+  rest = r + r * r * rest;
   int32_t bits;
   std::memcpy(&bits, &shifted, sizeof bits);
   bits = static_cast<int32_t>((static_cast<uint32_t>(bits) + 127) << 23);
   float power;
   std::memcpy(&power, &bits, sizeof power);
-  const float large = 1 - 2 / (poly * power + 1);
-  return magnitude < 0.625f ? small : x < 0 ? -large : large;
+  const float exponential = power * rest + (power - 1);
+  return exponential / (exponential + 2);
 }
 
+/// Doubling and limiting is a loop of its own: in one loop, GCC branches around the constant tanh of the
+/// limits.
 SIMD_CLONES void tanhRange(int64_t count, const float* x, float* y) {
-#pragma GCC ivdep
-  for (int64_t i = 0; i < count; ++i) y[i] = tanhOf(x[i]);
+  for (int64_t at = 0; at < count; at += 1024) {
+    const int64_t end = std::min(at + 1024, count);
+    for (int64_t i = at; i < end; ++i) {
+      const float t = 2 * x[i];
+      y[i] = t > 20 ? 20 : t < -20 ? -20 : t;
+    }
+    for (int64_t i = at; i < end; ++i) y[i] = tanhOfHalf(y[i]);
+  }
 }
 
 SIMD_CLONES void tanhBackwardRange(int64_t count, const float* y, const float* dy, float* dx) {
@@ -72,6 +72,12 @@ SIMD_CLONES void addRange(int64_t count, const float* a, const float* b, float* 
 SIMD_CLONES void scaleRange(int64_t count, float factor, const float* x, float* y) {
 #pragma GCC ivdep
   for (int64_t i = 0; i < count; ++i) y[i] = x[i] * factor;
+}
+
+template <class T>
+void fillWith(Context& context, T* data, int64_t count, T value) {
+  parallelFor(context.threads, count, kGrain,
+              [&](int64_t begin, int64_t end) { std::fill(data + begin, data + end, value); });
 }
 
 // ---- Bias and ReLU
@@ -90,7 +96,8 @@ INLINE void biasReluGroup(int64_t channels, const float* y, const float* dy, flo
     float z[kRows];
     for (int64_t r = 0; r < kRows; ++r) {
       const int64_t i = r * channels + c;
-      z[r] = !kMask || y[i] > 0 ? dy[i] : 0;
+      z[r] = dy[i];
+      if (kMask) z[r] = y[i] > 0 ? z[r] : 0;
       if (kWrite) dz[i] = z[r];
     }
     sums[c] += kRows == 4 ? (z[0] + z[1]) + (z[2] + z[3]) : z[0];
@@ -152,12 +159,13 @@ void biasReluBackward(Context& context, const Tensor* y, const Tensor& dy, Tenso
   const int64_t chunkRows = (tiles + kMaxChunks - 1) / kMaxChunks * kTileRows;
   const int64_t chunks = chunkRows > 0 ? (rows + chunkRows - 1) / chunkRows : 0;
   double* partial = context.workspace<double>(0, chunks * channels);
-  parallelFor(context.threads, chunks, kGrain / (chunkRows * channels + 1) + 1, [&](int64_t begin, int64_t end) {
-    std::vector<float> tile(channels);
-    for (int64_t chunk = begin; chunk < end; ++chunk)
-      biasReluChunk(chunk * chunkRows, std::min((chunk + 1) * chunkRows, rows), channels, mask, gradient, out,
-                    tile.data(), partial + chunk * channels);
-  });
+  parallelFor(context.threads, chunks, kGrain / (chunkRows * channels + 1) + 1,
+              [&](int64_t begin, int64_t end) {
+                std::vector<float> tile(channels);
+                for (int64_t chunk = begin; chunk < end; ++chunk)
+                  biasReluChunk(chunk * chunkRows, std::min((chunk + 1) * chunkRows, rows), channels, mask,
+                                gradient, out, tile.data(), partial + chunk * channels);
+              });
   for (int64_t c = 0; c < channels; ++c) {
     double total = 0;
     for (int64_t chunk = 0; chunk < chunks; ++chunk) total += partial[chunk * channels + c];
@@ -221,12 +229,6 @@ void scale(Context& context, const ScaleParams& params, const Tensor& x, Tensor&
   float* out = y.f32();
   parallelFor(context.threads, x.count(), kGrain,
               [&](int64_t begin, int64_t end) { scaleRange(end - begin, factor, in + begin, out + begin); });
-}
-
-template <class T>
-static void fillWith(Context& context, T* data, int64_t count, T value) {
-  parallelFor(context.threads, count, kGrain,
-              [&](int64_t begin, int64_t end) { std::fill(data + begin, data + end, value); });
 }
 
 void fill(Context& context, const FillParams& params, Tensor& y) {

@@ -1,5 +1,5 @@
 #pragma once
-#include <cstdint>
+#include "cpu/context.h"
 
 namespace nodecudnn {
 
@@ -7,6 +7,9 @@ namespace nodecudnn {
 /// thread alone, elsewhere on all threads of the device.
 void gemm(bool transposeA, bool transposeB, int64_t m, int64_t n, int64_t k, const float* a, int64_t lda,
           const float* b, int64_t ldb, float beta, float* c, int64_t ldc);
+
+/// Row-major c[m,n] = a[m,k] · b[k,n] by a kernel of our own (AVX2), for few rows.
+void gemmFewRows(Context& context, int64_t m, int64_t n, int64_t k, const float* a, const float* b, float* c);
 
 /// y = relu?(y + bias) in `rows` rows of `columns`, `ld` elements apart. `bias` may be null.
 void addBiasRelu(int64_t rows, int64_t columns, int64_t ld, const float* bias, bool relu, float* y);

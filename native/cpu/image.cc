@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstring>
 #include <vector>
 
 #include "cpu/kernel.h"
@@ -8,7 +9,6 @@ namespace {
 
 constexpr int64_t kChannels = 3;
 
-/// The crop's geometry, and for each element of a row of it: what is added to the pixel, and then multiplied.
 struct Crop {
   int64_t height, width, outHeight, outWidth;
   const uint8_t* images;
@@ -18,13 +18,18 @@ struct Crop {
   float* y;
 };
 
+/// Pixels between the ends move with the element before them, in its place the next pixel is written.
 template <class T>
 INLINE void mirror(int64_t width, const T* from, T* to) {
-  for (int64_t i = 0; i < width; ++i)
-    for (int64_t c = 0; c < kChannels; ++c) to[i * kChannels + c] = from[(width - 1 - i) * kChannels + c];
+  T* last = to + (width - 1) * kChannels;
+  for (int64_t c = 0; c < kChannels; ++c) last[c] = from[c];
+  for (int64_t i = 1; i < width - 1; ++i)
+    std::memcpy(last - i * kChannels - 1, from + i * kChannels - 1, 4 * sizeof(T));
+  for (int64_t c = 0; c < kChannels; ++c) to[c] = from[(width - 1) * kChannels + c];
 }
 
-/// Rows [begin, end) of the output, counted over all images.
+/// Rows [begin, end) of the output, counted over all images. The other pointers are memory for a row each:
+/// mirrored pixels, mirrored means, and what is added to and multiplied with each element.
 SIMD_CLONES void cropRows(const Crop& crop, int64_t begin, int64_t end, uint8_t* __restrict pixelRow,
                           float* __restrict meanRow, float* __restrict addend, float* __restrict factor) {
   const int64_t count = crop.outWidth * kChannels;

@@ -31,20 +31,6 @@ std::shared_ptr<OneDnnPlan> makeForward(const Context& context, int64_t m, int64
                                       inputs, OneDnnPlan::Operand{DNNL_ARG_DST, y, y});
 }
 
-/// dx[m,n] = dy[m,k] · w by a oneDNN matmul that wants w[k,n] in a layout of its own.
-std::shared_ptr<OneDnnPlan> makeBackwardData(const Context& context, int64_t m, int64_t n, int64_t k) {
-  const memory::desc dy = describe({m, k}, Tag::ab), w = describe({k, n}, Tag::ab),
-                     dx = describe({m, n}, Tag::ab);
-  dnnl::primitive_attr attributes;
-  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  const dnnl::matmul::primitive_desc descriptor(context.engine, dy, describe({k, n}, Tag::any), dx,
-                                                attributes);
-  const std::vector<OneDnnPlan::Operand> inputs{{DNNL_ARG_SRC, dy, dy},
-                                                {DNNL_ARG_WEIGHTS, w, descriptor.weights_desc()}};
-  return std::make_shared<OneDnnPlan>(context.engine, dnnl::matmul(descriptor), descriptor.scratchpad_desc(),
-                                      inputs, OneDnnPlan::Operand{DNNL_ARG_DST, dx, dx});
-}
-
 }  // namespace
 
 void linear(Context& context, const LinearParams& params, const Tensor& x, const Tensor& w,
@@ -54,7 +40,7 @@ void linear(Context& context, const LinearParams& params, const Tensor& x, const
   checkShape("y of linear", y.shape, {m, n});
   if (bias != nullptr) checkShape("bias of linear", bias->shape, {n});
   const float* b = bias != nullptr ? bias->f32() : nullptr;
-  if (context.isa == Isa::Avx512 && m >= 16) {
+  if (context.isa == Isa::Avx512 && m >= 4) {
     const PlanKey key{
         static_cast<int64_t>(PlanKind::Linear), context.threads, m, n, k, b != nullptr, params.relu};
     const auto plan = context.plans.get<OneDnnPlan>(
@@ -75,12 +61,7 @@ void linearBackwardData(Context& context, const Tensor& dy, const Tensor& w, Ten
   const int64_t m = dy.shape[0], k = w.shape[0], n = w.shape[1];
   checkShape("dy of linear", dy.shape, {m, k});
   checkShape("dx of linear", dx.shape, {m, n});
-  if (context.isa == Isa::Avx2 && m >= 64) {
-    const PlanKey key{static_cast<int64_t>(PlanKind::LinearBackwardData), context.threads, m, n, k};
-    const auto plan = context.plans.get<OneDnnPlan>(key, [&] { return makeBackwardData(context, m, n, k); });
-    plan->run(context, {dy.f32(), w.f32()}, dx.f32());
-    return;
-  }
+  if (context.isa == Isa::Avx2 && m >= 24 && m < 512) return gemmFewRows(context, m, n, k, dy.f32(), w.f32(), dx.f32());
   gemm(false, false, m, n, k, dy.f32(), k, w.f32(), n, 0, dx.f32(), n);
 }
 

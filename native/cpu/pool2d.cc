@@ -260,9 +260,10 @@ void maxPool2dBackward(Context& context, const MaxPool2dParams& params, const Sa
   const Pool pool = poolOf(params, dx.shape, dy.shape, &saved);
   const float* gradient = dy.f32();
   float* out = dx.f32();
-  parallelFor(context.threads, dx.shape[0] * pool.height, rowGrain(pool.width, pool), [&](int64_t begin, int64_t end) {
-    poolBackwardRowsOf(pool, begin, end, saved.front(), gradient, out);
-  });
+  parallelFor(context.threads, dx.shape[0] * pool.height, rowGrain(pool.width, pool),
+              [&](int64_t begin, int64_t end) {
+                poolBackwardRowsOf(pool, begin, end, saved.front(), gradient, out);
+              });
 }
 
 }  // namespace nodecudnn

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "core/philox.h"
 #include "cpu/kernel.h"
@@ -26,7 +27,13 @@ SIMD_CLONES void dropoutRange(Philox philox, uint64_t offset, uint32_t threshold
   for (int64_t at = begin; at < end; at += kWords) {
     const int64_t count = std::min(kWords, end - at);
     drawWords(philox, offset, at, count, words);
-    for (int64_t i = 0; i < count; ++i) y[at + i] = words[i] >> 8 >= threshold ? x[at + i] * factor : 0;
+    for (int64_t i = 0; i < count; ++i) {
+      const float scaled = x[at + i] * factor;
+      uint32_t bits;
+      std::memcpy(&bits, &scaled, sizeof bits);
+      bits &= words[i] >> 8 >= threshold ? ~0u : 0u;  // A choice of floats would become a branch.
+      std::memcpy(y + at + i, &bits, sizeof bits);
+    }
   }
 }
 

@@ -4,6 +4,9 @@
 
 from the package's folder, with a Python that has torch, numpy and safetensors; it takes 4 GB and some minutes.
 test/parity_trace.test.ts makes the same steps; weights, images and rates must be the same there.
+
+Batch and rate are such that float32 stays near float64: with 8 images, or larger rates, the order of a sum decides
+within ten steps which units the ReLUs and maxima let through, and PyTorch in float32 leaves this trace by 1e-3.
 """
 
 import math
@@ -16,8 +19,8 @@ from safetensors.torch import save_file
 import philox
 from reference import conv2d, linear, lrn, max_pool2d, sgd_step
 
-CLASSES, BATCH, SEED, INIT_STREAM, IMAGE_STREAM = 10, 8, 20120930, 1, 100
-RATES = [3e-4] * 6 + [3e-5] * 4
+CLASSES, BATCH, SEED, INIT_STREAM, IMAGE_STREAM = 10, 4, 20120930, 1, 100
+RATES = [1e-4] * 6 + [1e-5] * 4
 LAYERS = {
     "conv1": [96, 11, 11, 3],
     "conv2": [256, 5, 5, 96],
