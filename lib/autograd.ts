@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { ArgumentError, DisposedError, expected, ShapeError } from './errors.js';
 import type { Saved } from './native.js';
 import { keep, tidy, unscoped } from './scope.js';
-import { empty, full, type GraphLink, sameShape, type Tensor } from './tensor.js';
+import { empty, full, type GraphLink, sameShape, Tensor } from './tensor.js';
 
 /** The gradients of an operation's inputs, in their order; null for an input that has none. */
 export type Backward = (dy: Tensor, needs: readonly boolean[]) => readonly (Tensor | null)[];
@@ -62,7 +62,7 @@ class GraphNode implements GraphLink {
     const backward = this.#backward;
     if (backward === undefined) {
       throw new DisposedError(
-        expected('graph that was not used up by an earlier backward', this.op, 'a used one'),
+        `Expected graph that no earlier backward used up for ${this.op} but received a used one`,
       );
     }
     const needs = this.inputs.map((input) => input !== undefined);
@@ -128,8 +128,13 @@ export function backward(loss: Tensor, cotangent?: Tensor): void {
   if (cotangent === undefined && loss.size !== 1) {
     throw new ShapeError(expected('cotangent, or a loss of one element', 'loss', loss.shape));
   }
-  if (cotangent !== undefined && !sameShape(cotangent.shape, loss.shape)) {
-    throw new ShapeError(expected(`shape [${loss.shape.join(', ')}]`, 'cotangent', cotangent.shape));
+  if (cotangent !== undefined) {
+    if (!(cotangent instanceof Tensor) || cotangent.dtype !== 'float32' || cotangent.device !== loss.device) {
+      throw new ArgumentError(expected(`float32 tensor on ${loss.device.name}`, 'cotangent', cotangent));
+    }
+    if (!sameShape(cotangent.shape, loss.shape)) {
+      throw new ShapeError(expected(`shape [${loss.shape.join(', ')}]`, 'cotangent', cotangent.shape));
+    }
   }
   unscoped(() => {
     const pending = new Map<GraphNode, Tensor>();

@@ -46,7 +46,7 @@ export class Tensor implements Disposable {
    */
   get handle(): Handle {
     if (this.#handle === undefined)
-      throw new DisposedError(expected('live tensor', 'tensor', 'one that was disposed'));
+      throw new DisposedError('Expected live tensor but received one that was disposed');
     return this.#handle;
   }
 
@@ -230,10 +230,14 @@ function dtypeOf(data: TypedArray): DType {
   throw new ArgumentError(expected('Float32Array, Int32Array or Uint8Array', 'data', data));
 }
 
+const RANGES = { float32: [0, 0], int32: [-(2 ** 31), 2 ** 31 - 1], uint8: [0, 255] } as const;
+
 function flatten(data: NestedNumbers, dtype: DType): TypedArray {
   const flat = (Array.isArray(data) ? data.flat(8) : [data]) as number[];
+  const [low, high] = RANGES[dtype];
   for (const value of flat) {
     if (typeof value !== 'number') throw new ArgumentError(expected('numbers', 'data', value));
+    if (dtype !== 'float32') expectInteger(`${dtype} data`, value, low, high);
   }
   if (dtype === 'int32') return Int32Array.from(flat);
   return dtype === 'uint8' ? Uint8Array.from(flat) : Float32Array.from(flat);

@@ -36,7 +36,7 @@ export class LineProgress implements Progress {
     }
     const now = this.#run.onStep(event);
     if (now.stepOfEpoch % 10 !== 0 && !now.first) return;
-    writeLine(`epoch ${event.epoch}/${this.#epochs}  ${describeStep(event, now)}`);
+    writeLine(`epoch ${event.epoch}/${this.#epochs}  ${describeStep(event, now).join('  ')}`);
   }
 
   close(): void {}
@@ -54,7 +54,7 @@ export class BarProgress implements Progress {
     this.#bar = new cliProgress.SingleBar({
       stream,
       format: 'epoch {epoch} [{bar}] {text}',
-      barsize: 20,
+      barsize: 8,
       clearOnComplete: true,
       // Its handler would keep Ctrl-C from ending the process.
       gracefulExit: false,
@@ -67,11 +67,9 @@ export class BarProgress implements Progress {
   onEvent(event: TrainEvent): void {
     if (event.event === 'step') {
       const now = this.#run.onStep(event);
-      const validating = now.stepOfEpoch === event.stepsPerEpoch;
-      const payload = {
-        epoch: `${event.epoch}/${this.#epochs}`,
-        text: describeStep(event, now) + (validating ? '  validating, saving' : ''),
-      };
+      const parts = describeStep(event, now);
+      if (now.stepOfEpoch === event.stepsPerEpoch) parts.splice(3, 2, 'validating, saving');
+      const payload = { epoch: `${event.epoch}/${this.#epochs}`, text: parts.join(' ') };
       if (this.#bar.isActive) this.#bar.update(now.stepOfEpoch, payload);
       else this.#bar.start(event.stepsPerEpoch, now.stepOfEpoch, payload);
     } else {
@@ -136,7 +134,8 @@ class RunClock {
   }
 }
 
-function describeStep({ stepsPerEpoch }: StepEvent, now: Now): string {
+/** Step, loss, accuracy, images/s, and if it can be told, the time left. */
+function describeStep({ stepsPerEpoch }: StepEvent, now: Now): string[] {
   const parts = [
     `${now.stepOfEpoch}/${stepsPerEpoch}`,
     `loss ${now.loss.toFixed(3)}`,
@@ -144,7 +143,7 @@ function describeStep({ stepsPerEpoch }: StepEvent, now: Now): string {
     `${now.imagesPerSecond.toFixed(0)} images/s`,
   ];
   if (now.secondsLeft !== undefined) parts.push(`${duration(now.secondsLeft)} left`);
-  return parts.join('  ');
+  return parts;
 }
 
 function describeEpoch({ epoch, train, val, best }: EpochEvent, epochs: number): string {

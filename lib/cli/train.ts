@@ -53,7 +53,8 @@ export function addTrain(program: Command): void {
     )
     .option(
       '--lr <rate>',
-      `learning rate at its height (default: ${SHAPES.lr.adam} for adam, ${SHAPES.lr.sgd} for sgd)`,
+      `learning rate at its height (default: ${SHAPES.lr.adam} of shapes, ${PHOTOS.lr.adam} of --data; ` +
+        `with sgd ${SHAPES.lr.sgd}, ${PHOTOS.lr.sgd})`,
       positiveNumber,
     )
     .addOption(choice('--optimizer <name>', 'the rule of the update', OPTIMIZERS, SHAPES.optimizer))

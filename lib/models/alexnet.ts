@@ -15,6 +15,7 @@ import {
   Sequential,
   torchDefault,
 } from '../nn/index.js';
+import { expectTensors } from '../ops/check.js';
 import { STREAMS } from '../random.js';
 import type { Tensor } from '../tensor.js';
 import { INITS, type Init, type Layer, PRESETS, type Preset, type PresetName } from './presets.js';
@@ -61,7 +62,7 @@ export class AlexNet extends Module {
     super();
     const classes = expectPositiveInteger('classes', options.classes);
     const preset = expectOneOf('preset', options.preset ?? 'paper', Object.keys(PRESETS) as PresetName[]);
-    const init = expectOneOf('init', options.init ?? preset, INITS);
+    const init = expectOneOf('init', options.init ?? PRESETS[preset].init, INITS);
     const dropout = expectInRange('dropout', options.dropout ?? 0.5, 0, 1, true);
     const seed = expectInteger('seed', options.seed ?? 0, 0);
     this.config = { classes, preset, init, dropout };
@@ -72,8 +73,9 @@ export class AlexNet extends Module {
     this.#layers = this.#build(new Generator(seed, STREAMS.init));
   }
 
-  override children(): Iterable<[string, Module]> {
-    return this.#layers.children();
+  /** The layers, by name. */
+  override members(): Iterable<readonly [string, Module]> {
+    return this.#layers.members();
   }
 
   /**
@@ -81,6 +83,7 @@ export class AlexNet extends Module {
    * @returns logits `[N, classes]`
    */
   override forward(x: Tensor): Tensor {
+    expectTensors({}, { x });
     const { inputSize } = this;
     const [, height, width, channels] = x.shape;
     if (x.shape.length !== 4 || height !== inputSize || width !== inputSize || channels !== 3) {

@@ -23,6 +23,8 @@ export type Layer =
 
 export interface Preset {
   inputSize: number;
+  /** How its parameters start where nothing else is asked for. */
+  init: Init;
   layers: readonly Layer[];
 }
 
@@ -68,6 +70,7 @@ export const PRESETS = {
    */
   paper: {
     inputSize: 227,
+    init: 'paper',
     layers: [
       ...features(2, 5e-4),
       hidden('fc6'),
@@ -80,6 +83,7 @@ export const PRESETS = {
   /** github.com/dansuh17/alexnet-pytorch: one column, alpha divided by size, dropout before both hidden layers. */
   dansuh17: {
     inputSize: 227,
+    init: 'dansuh17',
     layers: [
       ...features(1, 1e-4),
       { kind: 'dropout', name: 'drop6', mode: 'inverted' },

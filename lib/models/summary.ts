@@ -28,7 +28,10 @@ export function summarize(config: AlexNetConfig, preset: Preset, total: number):
   const table = [['layer', 'what', 'output', 'parameters'], ...cells];
   const widths = [0, 1, 2, 3].map((column) => Math.max(...table.map((line) => line[column]?.length ?? 0)));
   const lines = table.map((line) =>
-    line.map((cell, i) => (i === 3 ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0))).join('  '),
+    line
+      .map((cell, i) => (i === 3 ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0)))
+      .join('  ')
+      .trimEnd(),
   );
   return [
     `AlexNet, preset ${config.preset}, init ${config.init}`,
@@ -74,10 +77,11 @@ function describe(
     case 'flatten':
       return { ...same, what: '', shape: [height * width * channels] };
     case 'dropout':
-      return { ...same, what: `p ${config.dropout}`, shape: [height] };
+      return { ...same, what: `dropout ${config.dropout}`, shape: [height] };
     case 'linear': {
       const outputs = layer.outputs ?? config.classes;
-      return { name, what: layer.relu ? 'ReLU' : '', shape: [outputs], parameters: outputs * (height + 1) };
+      const what = layer.relu ? 'fully connected, ReLU' : 'fully connected';
+      return { name, what, shape: [outputs], parameters: outputs * (height + 1) };
     }
   }
 }

@@ -1,4 +1,5 @@
 import { expectInRange, expectOneOf, expectPair, expectPositiveInteger, type Pair } from '../check.js';
+import { expected, ShapeError } from '../errors.js';
 import {
   conv2d,
   dropout,
@@ -44,9 +45,14 @@ export class Conv2d extends Module {
   constructor(inChannels: number, outChannels: number, options: Conv2dLayerOptions) {
     super();
     const [kernelH, kernelW] = expectPair('kernelSize', options.kernelSize, 1);
-    const inside = expectPositiveInteger('inChannels', inChannels) / (options.groups ?? 1);
+    const groups = expectPositiveInteger('groups', options.groups ?? 1);
+    for (const [name, channels] of Object.entries({ inChannels, outChannels })) {
+      if (expectPositiveInteger(name, channels) % groups !== 0)
+        throw new ShapeError(expected(`multiple of ${groups} groups`, name, channels));
+    }
+    const inside = inChannels / groups;
     const fallback = torchDefault(inside * kernelH * kernelW);
-    const shape = [expectPositiveInteger('outChannels', outChannels), kernelH, kernelW, inside];
+    const shape = [outChannels, kernelH, kernelW, inside];
     this.#options = options;
     this.weight = parameter(shape, options.weightInit ?? fallback, options);
     this.bias =

@@ -1,9 +1,6 @@
 import { Tensor } from '../tensor.js';
 
-/**
- * A part of a network: its own parameters, and other modules, found among its properties in the order in which they
- * were defined.
- */
+/** A part of a network: its own parameters, and other modules, found among its properties. */
 export abstract class Module {
   #training = true;
 
@@ -17,7 +14,7 @@ export abstract class Module {
   /** Sets the mode of this module and all in it. */
   train(mode = true): this {
     this.#training = mode;
-    for (const [, child] of this.children()) child.train(mode);
+    for (const [, member] of this.members()) if (member instanceof Module) member.train(mode);
     return this;
   }
 
@@ -25,18 +22,26 @@ export abstract class Module {
     return this.train(false);
   }
 
-  /** The modules directly in this one, by the property's name. */
-  *children(): Iterable<[string, Module]> {
-    for (const [name, value] of Object.entries(this)) if (value instanceof Module) yield [name, value];
+  /**
+   * What is directly in this module, in the order in which its properties were defined: tensors that require a
+   * gradient, modules, and arrays' modules by name and index. A module that keeps others elsewhere overrides it.
+   */
+  *members(): Iterable<readonly [string, Module | Tensor]> {
+    for (const [name, value] of Object.entries(this)) {
+      if (value instanceof Module || (value instanceof Tensor && value.requiresGrad)) yield [name, value];
+      if (!Array.isArray(value)) continue;
+      for (const [i, item] of value.entries()) if (item instanceof Module) yield [`${name}.${i}`, item];
+    }
   }
 
-  /** Every parameter by its path, such as `conv1.weight`; the order is stable. */
+  /** Every parameter by its path, such as `conv1.weight`, in the order of {@link members}. */
   *namedParameters(): Iterable<[string, Tensor]> {
-    for (const [name, value] of Object.entries(this)) {
-      if (value instanceof Tensor && value.requiresGrad) yield [name, value];
-    }
-    for (const [name, child] of this.children()) {
-      for (const [inner, parameter] of child.namedParameters()) yield [`${name}.${inner}`, parameter];
+    for (const [name, member] of this.members()) {
+      if (member instanceof Tensor) {
+        yield [name, member];
+      } else {
+        for (const [inner, parameter] of member.namedParameters()) yield [`${name}.${inner}`, parameter];
+      }
     }
   }
 

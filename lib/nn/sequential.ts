@@ -1,32 +1,38 @@
+import { ArgumentError, expected } from '../errors.js';
+import { tidy } from '../scope.js';
 import type { Tensor } from '../tensor.js';
 import { Module } from './module.js';
 
-/** Layers one after the other, by name: `new Sequential({ conv1: …, pool1: … })`. */
+/**
+ * Layers one after the other, by name: `new Sequential({ conv1: …, pool1: … })`, or a list of `[name, layer]` (an
+ * object's keys that are integers come first, whatever their place).
+ */
 export class Sequential extends Module {
-  readonly #layers: ReadonlyMap<string, Module>;
+  readonly #layers = new Map<string, Module>();
 
-  constructor(layers: Readonly<Record<string, Module>>) {
+  constructor(layers: Readonly<Record<string, Module>> | Iterable<readonly [string, Module]>) {
     super();
-    this.#layers = new Map(Object.entries(layers));
+    for (const [name, layer] of Symbol.iterator in layers ? layers : Object.entries(layers)) {
+      if (!(layer instanceof Module)) throw new ArgumentError(expected('module', name, layer));
+      if (this.#layers.has(name)) throw new ArgumentError(expected('each name once', 'layers', name));
+      this.#layers.set(name, layer);
+    }
   }
 
-  override children(): Iterable<[string, Module]> {
+  override members(): Iterable<readonly [string, Module]> {
     return this.#layers;
   }
 
   /** Disposes of each intermediate result when the next layer has taken it: the tape keeps what it needs itself. */
   override forward(x: Tensor): Tensor {
-    let current = x;
-    try {
+    return tidy(() => {
+      let current = x;
       for (const layer of this.#layers.values()) {
         const next = layer.forward(current);
         if (next !== current && current !== x) current.dispose();
         current = next;
       }
-    } catch (error) {
-      if (current !== x) current.dispose();
-      throw error;
-    }
-    return current;
+      return current;
+    });
   }
 }

@@ -1,7 +1,7 @@
 import { expectInRange, expectInteger } from '../check.js';
 import { adamStep } from '../ops/index.js';
 import type { Tensor } from '../tensor.js';
-import { type NamedParameters, Optimizer, type ParameterGroup } from './optimizer.js';
+import { Optimizer, type ParameterGroup, type ParameterList } from './optimizer.js';
 
 /** Adam (Kingma and Ba, 2015), with PyTorch's defaults. */
 export class Adam extends Optimizer {
@@ -11,7 +11,7 @@ export class Adam extends Optimizer {
   #step = 0;
 
   constructor(
-    params: NamedParameters | readonly ParameterGroup[],
+    params: ParameterList | readonly ParameterGroup[],
     options: { lr: number; beta1?: number; beta2?: number; eps?: number; weightDecay?: number },
   ) {
     super(params, options, ['m', 'v']);

@@ -1,9 +1,10 @@
-import { expectFinite, expectInRange } from '../check.js';
+import { expectInRange } from '../check.js';
 import { ArgumentError, expected } from '../errors.js';
 import { unscoped } from '../scope.js';
-import { type Tensor, zeros } from '../tensor.js';
+import { Tensor, zeros } from '../tensor.js';
 
-export type NamedParameters = Iterable<readonly [string, Tensor]>;
+/** Parameters with their names, as `model.namedParameters()` has them, or without: those are named by their place. */
+export type ParameterList = Iterable<Tensor | readonly [string, Tensor]>;
 
 export interface GroupOptions {
   /** Base learning rate; default: the optimizer's. */
@@ -14,14 +15,17 @@ export interface GroupOptions {
 
 /** Parameters with a rate and decay of their own, such as biases. */
 export interface ParameterGroup extends GroupOptions {
-  params: NamedParameters;
+  params: ParameterList;
 }
 
-interface Slot {
+interface Entry {
   name: string;
   parameter: Tensor;
   lr: number;
   weightDecay: number;
+}
+
+interface Slot extends Entry {
   /** The optimizer's tensors for this parameter, by the state's name. */
   state: ReadonlyMap<string, Tensor>;
 }
@@ -33,26 +37,15 @@ export abstract class Optimizer {
   #rate = 1;
 
   constructor(
-    params: NamedParameters | readonly ParameterGroup[],
+    params: ParameterList | readonly ParameterGroup[],
     options: { lr: number; weightDecay?: number },
     stateNames: readonly string[],
   ) {
     this.#lr = expectInRange('lr', options.lr, 0, Number.MAX_VALUE);
-    this.#slots = groupsOf(params).flatMap((group) => {
-      const lr = expectInRange('lr', group.lr ?? options.lr, 0, Number.MAX_VALUE);
-      const weightDecay = expectFinite('weightDecay', group.weightDecay ?? options.weightDecay ?? 0);
-      return [...group.params].map(([name, parameter]) => ({
-        name,
-        parameter,
-        lr,
-        weightDecay,
-        state: new Map(stateNames.map((state) => [state, zerosLike(parameter)])),
-      }));
-    });
-    const names = this.#slots.map((slot) => slot.name);
-    const twice = names.find((name, i) => names.indexOf(name) !== i);
-    if (twice !== undefined) throw new ArgumentError(expected('each parameter once', 'params', twice));
-    if (names.length === 0) throw new ArgumentError(expected('at least one parameter', 'params', 0));
+    this.#slots = entriesOf(params, options).map((entry) => ({
+      ...entry,
+      state: new Map(stateNames.map((state) => [state, zerosLike(entry.parameter)])),
+    }));
   }
 
   /** The rate of the next step, without groups that have one of their own. */
@@ -114,14 +107,34 @@ export abstract class Optimizer {
   }
 }
 
-function groupsOf(params: NamedParameters | readonly ParameterGroup[]): readonly ParameterGroup[] {
-  const groups: ParameterGroup[] = [];
-  const ungrouped: (readonly [string, Tensor])[] = [];
+function entriesOf(
+  params: ParameterList | readonly ParameterGroup[],
+  defaults: { lr: number; weightDecay?: number },
+): Entry[] {
+  const entries: Entry[] = [];
+  const names = new Set<string>();
+  const tensors = new Set<Tensor>();
   for (const item of params) {
-    if ('params' in item) groups.push(item);
-    else ungrouped.push(item);
+    const group: ParameterGroup = 'params' in item ? item : { params: [item] };
+    const lr = expectInRange('lr', group.lr ?? defaults.lr, 0, Number.MAX_VALUE);
+    const weightDecay = expectInRange(
+      'weightDecay',
+      group.weightDecay ?? defaults.weightDecay ?? 0,
+      0,
+      Number.MAX_VALUE,
+    );
+    for (const element of group.params) {
+      const [name, parameter] = element instanceof Tensor ? [String(entries.length), element] : element;
+      if (!(parameter instanceof Tensor)) throw new ArgumentError(expected('tensor', name, parameter));
+      if (names.has(name) || tensors.has(parameter))
+        throw new ArgumentError(expected('each parameter once', 'params', name));
+      names.add(name);
+      tensors.add(parameter);
+      entries.push({ name, parameter, lr, weightDecay });
+    }
   }
-  return ungrouped.length === 0 ? groups : [...groups, { params: ungrouped }];
+  if (entries.length === 0) throw new ArgumentError(expected('at least one parameter', 'params', 0));
+  return entries;
 }
 
 function zerosLike(parameter: Tensor): Tensor {

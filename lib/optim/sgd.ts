@@ -1,7 +1,7 @@
 import { expectInRange } from '../check.js';
 import { sgdStep } from '../ops/index.js';
 import type { Tensor } from '../tensor.js';
-import { type NamedParameters, Optimizer, type ParameterGroup } from './optimizer.js';
+import { Optimizer, type ParameterGroup, type ParameterList } from './optimizer.js';
 
 /**
  * Stochastic gradient descent by the paper's rule (section 5): v ← momentum·v − weightDecay·lr·w − lr·g; w ← w + v. The
@@ -11,7 +11,7 @@ export class SGD extends Optimizer {
   readonly #momentum: number;
 
   constructor(
-    params: NamedParameters | readonly ParameterGroup[],
+    params: ParameterList | readonly ParameterGroup[],
     options: { lr: number; momentum?: number; weightDecay?: number },
   ) {
     super(params, options, ['velocity']);

@@ -6,7 +6,8 @@ namespace {
 constexpr napi_type_tag kHandleTag = {0x6e6f64652d637564, 0x74656e736f720001};
 constexpr napi_type_tag kSavedTag = {0x6e6f64652d637564, 0x7361766564000001};
 
-/// More cached memory than this and the most that was ever in use is left over from other sizes: it is given back.
+/// More cached memory than this and the most that was ever in use is left over from other sizes: it is given
+/// back.
 constexpr size_t kIdleCacheBytes = size_t{256} << 20;
 
 template <class T>

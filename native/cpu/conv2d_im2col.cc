@@ -13,8 +13,16 @@ enum Slot { kColumns = 1, kPartials };
 
 /// Patches of this size stay in a core's second-level cache from the copy to the product.
 constexpr int64_t kChunkElements = (int64_t{1} << 20) / sizeof(float);
-/// The filter gradients of all threads together may take so much; beyond, the threads share one.
-constexpr int64_t kPartialElements = (int64_t{256} << 20) / sizeof(float);
+/// Larger filters are read too often for that, and a gradient of them for each thread takes too much memory:
+/// then the threads share each product, of patches of this size.
+constexpr int64_t kSharedFilters = (int64_t{16} << 20) / sizeof(float);
+constexpr int64_t kSharedPartials = (int64_t{256} << 20) / sizeof(float);
+constexpr int64_t kSharedChunkElements = (int64_t{32} << 20) / sizeof(float);
+
+bool isShared(const Context& context, const Conv2dShape& q) {
+  const int64_t filters = q.k * q.filter();
+  return filters > kSharedFilters || (context.threads - 1) * filters > kSharedPartials;
+}
 
 /// Calls visit(column, element of x, length) for the runs of an output pixel's patch that lie inside of the
 /// image. Pixels are counted over the whole batch.
@@ -69,15 +77,18 @@ void forParts(int parts, int64_t count, Body body) {
   });
 }
 
-int partsFor(const Context& context, int64_t pieces) {
+/// Into how many parts, each of one thread, `pieces` are divided. In one part the products are parallel.
+int partsFor(const Context& context, const Conv2dShape& q, int64_t pieces) {
+  if (isShared(context, q)) return 1;
   return static_cast<int>(std::max<int64_t>(1, std::min<int64_t>(context.threads, pieces)));
 }
 
 /// The matrix of patches of each part, and how its pixels are taken in pieces.
 class Columns {
  public:
-  Columns(Context& context, const Conv2dShape& q, int parts, int64_t elements)
-      : pixels_(std::max<int64_t>(16, elements / q.filter())),
+  Columns(Context& context, const Conv2dShape& q, int parts)
+      : pixels_(std::max<int64_t>(
+            16, (isShared(context, q) ? kSharedChunkElements : kChunkElements) / q.filter())),
         stride_(pixels_ * q.filter()),
         data_(context.workspace<float>(kColumns, parts * stride_)) {}
 
@@ -96,8 +107,8 @@ class Columns {
 void forward(Context& context, const Conv2dShape& q, const float* x, const float* w, const float* bias,
              float* y) {
   const int64_t pixels = q.n * q.oh * q.ow, filter = q.filter();
-  const int parts = partsFor(context, pixels / 16);
-  const Columns chunks(context, q, parts, kChunkElements);
+  const int parts = partsFor(context, q, pixels / 16);
+  const Columns chunks(context, q, parts);
   forParts(parts, pixels, [&](int64_t part, int64_t first, int64_t last) {
     chunks.forChunks(part, first, last, [&](int64_t begin, int64_t end, float* columns) {
       for (int64_t group = 0; group < q.groups; ++group) {
@@ -110,21 +121,22 @@ void forward(Context& context, const Conv2dShape& q, const float* x, const float
   });
 }
 
-/// Parallel over images: patches overlap inside of one. Of fewer images than threads the products are
-/// parallel.
+/// Parallel over images: patches overlap inside of one.
 void backwardData(Context& context, const Conv2dShape& q, const float* dy, const float* w, float* dx) {
   const int64_t filter = q.filter(), imagePixels = q.oh * q.ow, imageElements = q.h * q.w * q.c;
-  const int parts = q.n < context.threads ? 1 : partsFor(context, q.n);
-  const Columns chunks(context, q, parts, kChunkElements);
+  const int parts = q.n < context.threads ? 1 : partsFor(context, q, q.n);
+  const Columns chunks(context, q, parts);
   forParts(parts, q.n, [&](int64_t part, int64_t firstImage, int64_t lastImage) {
     std::memset(dx + firstImage * imageElements, 0, (lastImage - firstImage) * imageElements * sizeof(float));
-    chunks.forChunks(part, firstImage * imagePixels, lastImage * imagePixels, [&](int64_t begin, int64_t end, float* columns) {
-      for (int64_t group = 0; group < q.groups; ++group) {
-        gemm(false, false, end - begin, filter, q.groupK(), dy + begin * q.k + group * q.groupK(), q.k,
-             w + group * q.groupK() * filter, filter, 0, columns, filter);
-        scatter(q, columns, group, begin, end, dx);
-      }
-    });
+    chunks.forChunks(part, firstImage * imagePixels, lastImage * imagePixels,
+                     [&](int64_t begin, int64_t end, float* columns) {
+                       for (int64_t group = 0; group < q.groups; ++group) {
+                         gemm(false, false, end - begin, filter, q.groupK(),
+                              dy + begin * q.k + group * q.groupK(), q.k, w + group * q.groupK() * filter,
+                              filter, 0, columns, filter);
+                         scatter(q, columns, group, begin, end, dx);
+                       }
+                     });
   });
 }
 
@@ -132,13 +144,11 @@ SIMD_CLONES void addTo(int64_t begin, int64_t end, const float* x, float* y) {
   for (int64_t i = begin; i < end; ++i) y[i] += x[i];
 }
 
-/// Each part sums over its own pixels, the first into dw; the sums are added in the order of the parts. Where the filters
-/// are too large for that, there is one part, and its products are parallel.
+/// Each part sums over its own pixels, the first into dw; the sums are added in the order of the parts.
 void backwardFilter(Context& context, const Conv2dShape& q, const float* x, const float* dy, float* dw) {
   const int64_t pixels = q.n * q.oh * q.ow, filter = q.filter(), weights = q.k * filter;
-  const bool shared = (context.threads - 1) * weights > kPartialElements;
-  const int parts = shared ? 1 : partsFor(context, pixels / 16);
-  const Columns chunks(context, q, parts, shared ? std::min(kPartialElements / 8, pixels * filter) : kChunkElements);
+  const int parts = partsFor(context, q, pixels / 16);
+  const Columns chunks(context, q, parts);
   float* const partials = parts > 1 ? context.workspace<float>(kPartials, (parts - 1) * weights) : nullptr;
   forParts(parts, pixels, [&](int64_t part, int64_t first, int64_t last) {
     float* sum = part == 0 ? dw : partials + (part - 1) * weights;

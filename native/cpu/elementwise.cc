@@ -46,8 +46,7 @@ INLINE float tanhOfHalf(float t) {
   return exponential / (exponential + 2);
 }
 
-/// Doubling and limiting is a loop of its own: in one loop, GCC branches around the constant tanh of the
-/// limits.
+/// Limiting is a loop of its own: within the other, GCC branches to the limits' tanh as a constant.
 SIMD_CLONES void tanhRange(int64_t count, const float* x, float* y) {
   for (int64_t at = 0; at < count; at += 1024) {
     const int64_t end = std::min(at + 1024, count);
@@ -80,11 +79,9 @@ void fillWith(Context& context, T* data, int64_t count, T value) {
               [&](int64_t begin, int64_t end) { std::fill(data + begin, data + end, value); });
 }
 
-// ---- Bias and ReLU
-// ------------------------------------------------------------------------------------------
+// ---- Bias and ReLU ----
 
-/// Rows are summed in tiles, in float, and tiles in chunks, in double. Neither depends on the number of
-/// threads.
+/// Rows are summed in tiles, in float, and tiles in chunks, in double; neither depends on the threads.
 constexpr int64_t kTileRows = 64;
 constexpr int64_t kMaxChunks = 64;
 
@@ -173,8 +170,7 @@ void biasReluBackward(Context& context, const Tensor* y, const Tensor& dy, Tenso
   }
 }
 
-// ---- One element at a time
-// ------------------------------------------------------------------------------------
+// ---- One element at a time ----
 
 void relu(Context& context, const Tensor& x, Tensor& y) {
   checkShape("y", y.shape, x.shape);

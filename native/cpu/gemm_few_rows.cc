@@ -7,17 +7,19 @@
 #include <immintrin.h>
 #endif
 
-/// The product whose right side is far larger than its left: each element of b is read and packed once, by the thread
-/// that owns its column, for all rows of a. (oneDNN's AVX2 sgemm reaches half of this with 128 rows.)
+/// The product whose right side is far larger than its left: each element of b is read and packed once, by
+/// the thread that owns its column, for all rows of a. (oneDNN's AVX2 sgemm reaches half of this with 128
+/// rows.)
 namespace nodecudnn {
 
 #if defined(__x86_64__)
 namespace {
 
-constexpr int64_t kRows = 6, kColumns = 16;                  // of a tile of c, held in registers
-constexpr int64_t kDepth = 256, kBlockColumns = 256;         // of a block of b: 256 KiB
+constexpr int64_t kRows = 6, kColumns = 16;           // of a tile of c, held in registers
+constexpr int64_t kDepth = 256, kBlockColumns = 256;  // of a block of b: 256 KiB
 constexpr int64_t kBlockElements = kDepth * kBlockColumns;
-constexpr int64_t kPrefetchRows = 8;  // A row of b is a page away from the next: hardware does not see it coming.
+constexpr int64_t kPrefetchRows =
+    8;  // A row of b is a page away from the next: hardware does not see it coming.
 
 int64_t roundUp(int64_t value, int64_t grain) { return (value + grain - 1) / grain * grain; }
 
@@ -45,8 +47,8 @@ void packColumns(int64_t depth, int64_t n, const float* b, int64_t ldb, float* p
 }
 
 /// One tile: c (+)= panel of a · panel of b.
-__attribute__((target("avx2,fma"))) void multiplyTile(int64_t depth, const float* a, const float* b, bool add, float* c,
-                                                       int64_t ldc) {
+__attribute__((target("avx2,fma"))) void multiplyTile(int64_t depth, const float* a, const float* b, bool add,
+                                                      float* c, int64_t ldc) {
   __m256 sum[kRows][2];
 #pragma GCC unroll 6
   for (int64_t row = 0; row < kRows; ++row) {
@@ -70,8 +72,8 @@ __attribute__((target("avx2,fma"))) void multiplyTile(int64_t depth, const float
 }
 
 /// A tile at the edge of c, of which only rows × columns exist.
-void multiplyEdge(int64_t depth, const float* a, const float* b, bool add, int64_t rows, int64_t columns, float* c,
-                  int64_t ldc) {
+void multiplyEdge(int64_t depth, const float* a, const float* b, bool add, int64_t rows, int64_t columns,
+                  float* c, int64_t ldc) {
   float tile[kRows * kColumns];
   multiplyTile(depth, a, b, false, tile, kColumns);
   for (int64_t row = 0; row < rows; ++row)
@@ -82,8 +84,8 @@ void multiplyEdge(int64_t depth, const float* a, const float* b, bool add, int64
 }
 
 /// The columns [begin, end) of c.
-void multiplyColumns(int64_t m, int64_t begin, int64_t end, int64_t n, int64_t k, const float* a, const float* b, float* c,
-                     float* packedB, float* packedA) {
+void multiplyColumns(int64_t m, int64_t begin, int64_t end, int64_t n, int64_t k, const float* a,
+                     const float* b, float* c, float* packedB, float* packedA) {
   for (int64_t first = 0; first < k; first += kDepth) {
     const int64_t depth = std::min(kDepth, k - first);
     packRows(m, depth, a + first, k, packedA);
@@ -98,8 +100,8 @@ void multiplyColumns(int64_t m, int64_t begin, int64_t end, int64_t n, int64_t k
           if (row + kRows <= m && column + kColumns <= columns)
             multiplyTile(depth, panelA, panelB, first > 0, tile, n);
           else
-            multiplyEdge(depth, panelA, panelB, first > 0, std::min(kRows, m - row), std::min(kColumns, columns - column),
-                         tile, n);
+            multiplyEdge(depth, panelA, panelB, first > 0, std::min(kRows, m - row),
+                         std::min(kColumns, columns - column), tile, n);
         }
     }
   }
@@ -107,13 +109,15 @@ void multiplyColumns(int64_t m, int64_t begin, int64_t end, int64_t n, int64_t k
 
 }  // namespace
 
-void gemmFewRows(Context& context, int64_t m, int64_t n, int64_t k, const float* a, const float* b, float* c) {
+void gemmFewRows(Context& context, int64_t m, int64_t n, int64_t k, const float* a, const float* b,
+                 float* c) {
   const int parts = static_cast<int>(std::min<int64_t>(context.threads, (n + kColumns - 1) / kColumns));
   const int64_t elements = kBlockElements + roundUp(m, kRows) * kDepth;
   float* const packed = context.workspace<float>(0, parts * elements);
   parallelFor(parts, parts, 1, [&](int64_t part, int64_t) {
     const int64_t panels = (n + kColumns - 1) / kColumns;
-    const int64_t begin = panels * part / parts * kColumns, end = std::min(n, panels * (part + 1) / parts * kColumns);
+    const int64_t begin = panels * part / parts * kColumns,
+                  end = std::min(n, panels * (part + 1) / parts * kColumns);
     float* const own = packed + part * elements;
     multiplyColumns(m, begin, end, n, k, a, b, c, own, own + kBlockElements);
   });

@@ -18,7 +18,7 @@ struct Crop {
   float* y;
 };
 
-/// Pixels between the ends move with the element before them, in its place the next pixel is written.
+/// Pixels between the ends move with the element before them, whose place the next pixel then takes.
 template <class T>
 INLINE void mirror(int64_t width, const T* from, T* to) {
   T* last = to + (width - 1) * kChannels;
@@ -72,6 +72,7 @@ void prepareImages(Context& context, const Tensor& images, const Tensor& crops, 
   checkRank("y", y.shape, 4);
   const int64_t count = images.shape[0], height = images.shape[1], width = images.shape[2];
   CHECK(images.shape[3] == kChannels, "Expected 3 channels for images but received shape ", images.shape);
+  CHECK(y.shape[1] > 0 && y.shape[2] > 0, "Expected a positive size for y but received shape ", y.shape);
   checkShape("y", y.shape, Shape{count, y.shape[1], y.shape[2], kChannels});
   checkShape("crops", crops.shape, Shape{count, 3});
   checkShape("scale", scale.shape, Shape{kChannels});

@@ -61,7 +61,8 @@ void linearBackwardData(Context& context, const Tensor& dy, const Tensor& w, Ten
   const int64_t m = dy.shape[0], k = w.shape[0], n = w.shape[1];
   checkShape("dy of linear", dy.shape, {m, k});
   checkShape("dx of linear", dx.shape, {m, n});
-  if (context.isa == Isa::Avx2 && m >= 24 && m < 512) return gemmFewRows(context, m, n, k, dy.f32(), w.f32(), dx.f32());
+  if (context.isa == Isa::Avx2 && m >= 24 && m < 512)
+    return gemmFewRows(context, m, n, k, dy.f32(), w.f32(), dx.f32());
   gemm(false, false, m, n, k, dy.f32(), k, w.f32(), n, 0, dx.f32(), n);
 }
 

@@ -152,7 +152,8 @@ SIMD_CLONES void lrnBackwardRows(const Geometry& g, int64_t begin, int64_t end, 
 }
 
 void check(const LrnParams& params, const Tensor& x, const Tensor& y) {
-  CHECK(x.shape.rank() > 0 && params.groups > 0 && x.shape[x.shape.rank() - 1] % params.groups == 0,
+  const int64_t channels = x.shape.rank() > 0 ? x.shape[x.shape.rank() - 1] : 0;
+  CHECK(channels > 0 && params.groups > 0 && channels % params.groups == 0,
         "Expected channels divisible by groups = ", params.groups, " for lrn but received shape ", x.shape);
   CHECK(params.size > 0, "Expected positive size for lrn but received ", params.size);
   checkShape("y", y.shape, x.shape);

@@ -70,17 +70,34 @@ describe('command line: progress', () => {
     expect(lines[1]).to.match(/ {2}\d+ s left$/);
   });
 
-  it('on a terminal: a bar with loss, accuracy, images/s and time left, and a line for each epoch', () => {
-    const terminal = Object.assign(new PassThrough(), { isTTY: true, columns: 200 });
+  it('on a terminal: a bar with loss, accuracy, images/s and time left', () => {
+    const terminal = Object.assign(new PassThrough(), { isTTY: true, columns: 80 });
     const handlers = process.listenerCount('SIGINT');
-    const text = written(new BarProgress(2, terminal));
-    const bar = String(terminal.read());
-    expect(bar).to.match(
-      /epoch 1\/2 \[[=-]{20}\] 25\/25 {2}loss 2\.000 {2}top-1 25\.0 % {2}40 images\/s {2}\d+ s left {2}validating, saving/,
-    );
-    expect(bar).to.include('epoch 2/2');
-    expect(text.split('\n')).to.have.length(3);
+    const progress = new BarProgress(2, terminal);
+    const [first, second] = events();
+    if (first === undefined || second === undefined) throw new Error('no events');
+    progress.onEvent(first);
+    progress.onEvent(second);
     expect(process.listenerCount('SIGINT'), 'Ctrl-C ends the process').to.equal(handlers);
+    progress.close();
+    expect(String(terminal.read())).to.match(
+      /epoch 1\/2 \[=-{7}\] 2\/25 loss 2\.000 top-1 25\.0 % 40 images\/s \d+ s left/,
+    );
+  });
+
+  it('on a terminal: a line for each epoch, the bar cleared', () => {
+    const terminal = Object.assign(new PassThrough(), { isTTY: true, columns: 80 });
+    const lines = written(new BarProgress(2, terminal)).split('\n');
+    expect(lines.map((line) => line.slice(0, 26))).to.deep.equal([
+      'epoch 1/2  training loss 1',
+      'epoch 2/2  training loss 0',
+      '',
+    ]);
+    const cleared = String(terminal.read()).split('\u001b[2K');
+    expect(cleared).to.have.length(3);
+    expect(cleared[0]).to.match(/epoch 1\/2 \[={8}\] 25\/25 loss 2\.000 top-1 25\.0 % validating, saving/);
+    expect(cleared[1]).to.include('epoch 2/2 [');
+    expect(cleared[2]).to.equal('');
   });
 
   it('tells durations', () => {
