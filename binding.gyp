@@ -24,7 +24,7 @@
       ],
       'cflags_cc!': ['-fno-exceptions', '-fno-rtti'],
       'cflags_cc': [
-        '-std=gnu++17', '-O3', '-fopenmp', '-fexceptions', '-fvisibility=hidden', '-Wall', '-Wextra',
+        '-std=gnu++17', '-O3', '-fopenmp', '-fexceptions', '-fvisibility=hidden', '-fno-math-errno', '-Wall', '-Wextra',
       ],
       'ldflags': ['-fopenmp', '-Wl,--disable-new-dtags', '-Wl,-z,now'],
       'library_dirs': ['<(onednn_lib)'],

@@ -46,7 +46,7 @@ export class Tensor implements Disposable {
    */
   get handle(): Handle {
     if (this.#handle === undefined)
-      throw new DisposedError('Expected live tensor but received one that was disposed');
+      throw new DisposedError('Expected live tensor for tensor but received one that was disposed');
     return this.#handle;
   }
 

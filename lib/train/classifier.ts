@@ -33,7 +33,7 @@ export async function loadModel(path: string, options: { device?: DeviceLike } =
   return new Classifier(await file.loadModel(options.device), classes, preprocessing);
 }
 
-/** A model with the names of its classes and the preprocessing that it was trained with. */
+/** A model, in evaluation mode from here on, with the names of its classes and the preprocessing of its training. */
 export class Classifier {
   readonly #input: InputPipeline;
 
@@ -42,6 +42,7 @@ export class Classifier {
     readonly classes: readonly string[],
     preprocessing: Preprocessing,
   ) {
+    model.eval();
     this.#input = new InputPipeline(preprocessing, model.device);
   }
 

@@ -1,6 +1,7 @@
 import type { Device } from '../device.js';
 import { ArgumentError, expected } from '../errors.js';
 import { prepareImages } from '../ops/index.js';
+import { unscoped } from '../scope.js';
 import { empty, type Tensor, tensor } from '../tensor.js';
 
 /** How pictures become the network's input. Stored in the model file, so that every use of the model does the same. */
@@ -42,8 +43,8 @@ export class InputPipeline {
     readonly preprocessing: Preprocessing,
     readonly device: Device,
   ) {
-    this.#mean = tensor(Float32Array.from(preprocessing.mean), [3], { device });
-    this.#scale = tensor(Float32Array.from(preprocessing.scale), [3], { device });
+    this.#mean = unscoped(() => tensor(Float32Array.from(preprocessing.mean), [3], { device }));
+    this.#scale = unscoped(() => tensor(Float32Array.from(preprocessing.scale), [3], { device }));
   }
 
   /** Call it in a tidy(): the result belongs to the caller. */

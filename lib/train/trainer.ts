@@ -186,6 +186,12 @@ export class Trainer {
 
     const train = { loss: lossSum / pictures, top1: hits / pictures };
     const val = validation === undefined ? null : await evaluate(model, this.#pipeline, validation);
+    if (val !== null && !Number.isFinite(val.loss)) {
+      throw new TrainingError(
+        `Expected finite validation loss for epoch ${this.#state.epoch + 1} but received ${val.loss}: the learning rate ` +
+          'is probably too high; the checkpoints are those of the epoch before',
+      );
+    }
     return this.#endEpoch(train, val);
   }
 

@@ -13,16 +13,6 @@ Device& deviceArgument(const Napi::CallbackInfo& info) {
   return deviceOf(info, info[0].ToNumber().Int32Value());
 }
 
-/// Enqueues, turning the stream's errors into JavaScript's.
-template <class Enqueue>
-void guarded(Napi::Env env, Enqueue enqueue) {
-  try {
-    enqueue();
-  } catch (const Error& error) {
-    throw Environment::of(env).error(env, error.code(), error.what());
-  }
-}
-
 Shape shapeArgument(const Napi::Value& value) {
   const Napi::Array dims = value.As<Napi::Array>();
   Shape shape;
@@ -59,13 +49,11 @@ void write(const Napi::CallbackInfo& info) {
                                             " bytes for tensor but received ", array.ByteLength()));
   const auto* source = static_cast<const uint8_t*>(array.ArrayBuffer().Data()) + array.ByteOffset();
   auto staged = std::make_shared<std::vector<uint8_t>>(source, source + array.ByteLength());
-  guarded(env, [&] {
-    deviceOf(info, handle.device)
-        .stream.push({"write", {}, {handle.fate}, [staged, target = handle.view(), offset](Context& context) {
-                        upload(context, static_cast<uint8_t*>(target.data) + offset, staged->data(),
-                               staged->size());
-                      }});
-  });
+  deviceOf(info, handle.device)
+      .stream.push({"write", {}, {handle.fate}, [staged, target = handle.view(), offset](Context& context) {
+                      upload(context, static_cast<uint8_t*>(target.data) + offset, staged->data(),
+                             staged->size());
+                    }});
 }
 
 Napi::Value newTypedArray(Napi::Env env, DType dtype, size_t count) {
@@ -114,16 +102,14 @@ void transfer(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Handle& source = unwrapHandle(env, info[0]);
   Handle& target = unwrapHandle(env, info[1]);
-  guarded(env, [&] {
-    Stream& stream = deviceOf(info, target.device).stream;
-    stream.wait(deviceOf(info, source.device).stream.record());
-    // This stream owns the source's block until it has read it: see allocator.h.
-    stream.push({"to",
-                 {source.fate},
-                 {target.fate},
-                 [block = source.block->block(), from = source.view(),
-                  to = target.view()](Context& context) mutable { copyBetweenDevices(context, from, to); }});
-  });
+  Stream& stream = deviceOf(info, target.device).stream;
+  stream.wait(deviceOf(info, source.device).stream.record());
+  // This stream owns the source's block until it has read it: see allocator.h.
+  stream.push({"to",
+               {source.fate},
+               {target.fate},
+               [block = source.block->block(), from = source.view(),
+                to = target.view()](Context& context) mutable { copyBetweenDevices(context, from, to); }});
 }
 
 Napi::Value memory(const Napi::CallbackInfo& info) {
@@ -139,9 +125,7 @@ Napi::Value memory(const Napi::CallbackInfo& info) {
   return object;
 }
 
-void emptyCache(const Napi::CallbackInfo& info) {
-  guarded(info.Env(), [&] { deviceArgument(info).stream.emptyCache(); });
-}
+void emptyCache(const Napi::CallbackInfo& info) { deviceArgument(info).stream.emptyCache(); }
 
 Napi::Value queued(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(deviceArgument(info).stream.queued()));
@@ -149,10 +133,8 @@ Napi::Value queued(const Napi::CallbackInfo& info) {
 
 void setThreadCount(const Napi::CallbackInfo& info) {
   const int threads = info[1].ToNumber().Int32Value();
-  guarded(info.Env(), [&] {
-    deviceArgument(info).stream.push(
-        {"setThreads", {}, {}, [threads](Context& context) { setThreads(context, threads); }});
-  });
+  deviceArgument(info).stream.push(
+      {"setThreads", {}, {}, [threads](Context& context) { setThreads(context, threads); }});
 }
 
 /// describe() → facts about the backend, as strings
@@ -170,19 +152,19 @@ void initialize(const Napi::CallbackInfo& info) {
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(std::make_unique<Environment>(env).release());
-  exports.Set("initialize", Napi::Function::New(env, initialize));
-  exports.Set("describe", Napi::Function::New(env, describe));
-  exports.Set("empty", Napi::Function::New(env, empty));
-  exports.Set("view", Napi::Function::New(env, view));
-  exports.Set("release", Napi::Function::New(env, releaseHandle));
-  exports.Set("write", Napi::Function::New(env, write));
-  exports.Set("read", Napi::Function::New(env, read));
-  exports.Set("transfer", Napi::Function::New(env, transfer));
-  exports.Set("synchronize", Napi::Function::New(env, synchronize));
-  exports.Set("memory", Napi::Function::New(env, memory));
-  exports.Set("emptyCache", Napi::Function::New(env, emptyCache));
-  exports.Set("queued", Napi::Function::New(env, queued));
-  exports.Set("setThreads", Napi::Function::New(env, setThreadCount));
+  exports.Set("initialize", Napi::Function::New(env, guarded<initialize>));
+  exports.Set("describe", Napi::Function::New(env, guarded<describe>));
+  exports.Set("empty", Napi::Function::New(env, guarded<empty>));
+  exports.Set("view", Napi::Function::New(env, guarded<view>));
+  exports.Set("release", Napi::Function::New(env, guarded<releaseHandle>));
+  exports.Set("write", Napi::Function::New(env, guarded<write>));
+  exports.Set("read", Napi::Function::New(env, guarded<read>));
+  exports.Set("transfer", Napi::Function::New(env, guarded<transfer>));
+  exports.Set("synchronize", Napi::Function::New(env, guarded<synchronize>));
+  exports.Set("memory", Napi::Function::New(env, guarded<memory>));
+  exports.Set("emptyCache", Napi::Function::New(env, guarded<emptyCache>));
+  exports.Set("queued", Napi::Function::New(env, guarded<queued>));
+  exports.Set("setThreads", Napi::Function::New(env, guarded<setThreadCount>));
   exportOps(exports);
   return exports;
 }

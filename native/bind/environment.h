@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -69,5 +70,29 @@ class Environment {
   std::vector<std::unique_ptr<Device>> devices_;
   Napi::FunctionReference errorFactory_;
 };
+
+/// A function for JavaScript. Whatever it throws becomes a JavaScript error: nothing else may cross that
+/// edge.
+template <auto kFunction>
+Napi::Value guarded(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  try {
+    if constexpr (std::is_void_v<decltype(kFunction(info))>) {
+      kFunction(info);
+      return env.Undefined();
+    } else {
+      return kFunction(info);
+    }
+  } catch (const Napi::Error&) {
+    throw;
+  } catch (const Error& error) {
+    throw Environment::of(env).error(env, error.code(), error.what());
+  } catch (const std::bad_alloc&) {
+    throw Environment::of(env).error(env, ErrorCode::OutOfMemory,
+                                     "Expected free host memory but there is none");
+  } catch (const std::exception& error) {
+    throw Environment::of(env).error(env, ErrorCode::Internal, error.what());
+  }
+}
 
 }  // namespace nodecudnn

@@ -83,12 +83,12 @@ Handle allocate(Napi::Env env, Device& device, DType dtype, const Shape& shape) 
   std::shared_ptr<Block> block;
   try {
     block = device.allocator->allocate(bytes);
-    const MemoryStats stats = device.allocator->stats();
-    if (stats.cachedBytes > kIdleCacheBytes + stats.peakLiveBytes) device.stream.emptyCache();
-  } catch (const Error& error) {
-    device.stream.emptyCache();
-    throw Environment::of(env).error(env, error.code(), error.what());
+  } catch (const Error&) {
+    device.stream.emptyCache();  // The next request may find what is cached now.
+    throw;
   }
+  const MemoryStats stats = device.allocator->stats();
+  if (stats.cachedBytes > kIdleCacheBytes + stats.peakLiveBytes) device.stream.emptyCache();
   return {device.index, std::make_shared<ReportedBlock>(env, std::move(block)), std::make_shared<Fate>(),
           dtype, shape};
 }

@@ -110,12 +110,7 @@ struct Launcher<kFunction> {
     launch.operation.run = [arguments = std::move(arguments)](Context& context) mutable {
       kFunction(context, pass<Parameters>(std::get<I>(arguments))...);
     };
-    Environment& environment = Environment::of(env);
-    try {
-      environment.device(env, launch.device).stream.push(std::move(launch.operation));
-    } catch (const Error& error) {
-      throw environment.error(env, error.code(), error.what());
-    }
+    Environment::of(env).device(env, launch.device).stream.push(std::move(launch.operation));
   }
 };
 

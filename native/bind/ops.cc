@@ -7,14 +7,14 @@ namespace {
 
 template <auto kFunction>
 void op(Napi::Object exports, const char* name) {
-  exports.Set(name,
-              Napi::Function::New(exports.Env(), Launcher<kFunction>::call, name, const_cast<char*>(name)));
+  exports.Set(name, Napi::Function::New(exports.Env(), guarded<Launcher<kFunction>::call>, name,
+                                        const_cast<char*>(name)));
 }
 
 template <auto kFunction>
 void save(Napi::Object exports, const char* name) {
-  exports.Set(name,
-              Napi::Function::New(exports.Env(), Saver<kFunction>::call, name, const_cast<char*>(name)));
+  exports.Set(name, Napi::Function::New(exports.Env(), guarded<Saver<kFunction>::call>, name,
+                                        const_cast<char*>(name)));
 }
 
 }  // namespace

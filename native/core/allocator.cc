@@ -28,7 +28,10 @@ Allocator::Block::Block(std::shared_ptr<Allocator> owner, void* data, size_t byt
 
 Allocator::Block::~Block() { owner_->release(data_, bytes_, use_); }
 
-Allocator::~Allocator() { takeCache(); }
+Allocator::~Allocator() {
+  takeCache();
+  while (!taken_.empty()) freeTaken();
+}
 
 std::shared_ptr<Block> Allocator::allocate(size_t bytes, Use use) {
   std::lock_guard<std::mutex> lock(mutex_);
@@ -69,14 +72,17 @@ void Allocator::release(void* data, size_t bytes, Use use) {
   cache_.emplace(bytes, data);
 }
 
-std::shared_ptr<void> Allocator::takeCache() {
+void Allocator::takeCache() {
   std::lock_guard<std::mutex> lock(mutex_);
-  stats_.cachedBytes = 0;
-  auto taken = std::make_shared<Cache>(std::move(cache_));
+  taken_.push_back(std::move(cache_));
   cache_.clear();
-  return std::shared_ptr<void>(taken.get(), [device = device_, taken](void*) {
-    for (const auto& [bytes, data] : *taken) freeDeviceMemory(device, data, bytes);
-  });
+  stats_.cachedBytes = 0;
+}
+
+void Allocator::freeTaken() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  for (const auto& [bytes, data] : taken_.front()) freeDeviceMemory(device_, data, bytes);
+  taken_.pop_front();
 }
 
 MemoryStats Allocator::stats() const {

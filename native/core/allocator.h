@@ -1,5 +1,6 @@
 #pragma once
 #include <cstddef>
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -48,9 +49,10 @@ class Allocator : public std::enable_shared_from_this<Allocator> {
 
   /// Throws Error(OutOfMemory).
   std::shared_ptr<Block> allocate(size_t bytes, Use use = Use::Tensor);
-  /// Takes all cached blocks away. They are freed with the returned object, which has to happen in the
-  /// stream's order, since queued operations may still use them.
-  std::shared_ptr<void> takeCache();
+  /// Sets all cached blocks aside, so that they are given to nobody. Queued operations may still use them.
+  void takeCache();
+  /// Frees what the earliest takeCache() that was not followed yet had set aside: in the stream's order.
+  void freeTaken();
   MemoryStats stats() const;
 
  private:
@@ -61,6 +63,7 @@ class Allocator : public std::enable_shared_from_this<Allocator> {
   const int device_;
   mutable std::mutex mutex_;
   Cache cache_;
+  std::deque<Cache> taken_;
   MemoryStats stats_;
 };
 

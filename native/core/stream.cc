@@ -59,7 +59,9 @@ void Stream::wait(std::shared_ptr<Event> event) {
 }
 
 void Stream::emptyCache() {
-  push({"emptyCache", {}, {}, [cache = allocator_->takeCache()](Context&) {}});
+  allocator_->takeCache();
+  // Freed by running, not with the closure: a dropped operation's blocks stay until the allocator goes.
+  pushAwaited({"emptyCache", {}, {}, [this](Context&) { allocator_->freeTaken(); }});
 }
 
 void Stream::stop() {
