@@ -130,5 +130,5 @@ describe('the packed package', function () {
 async function portOf(server: ChildProcess): Promise<number> {
   if (server.stdout === null) throw new Error('Expected a pipe');
   const [line] = (await once(server.stdout, 'data')) as [Buffer];
-  return Number(/\d+/.exec(line.toString())?.[0]);
+  return Number(/port: (\d+)/.exec(line.toString())?.[1]);
 }
