@@ -1,10 +1,10 @@
 #include "cpu/conv2d_table.h"
 
-/// Measured with oneDNN 3.2 on three kinds of processor, by the processor time of one thread (least of
-/// several runs): Z3 is AMD family 25 with AVX2 only, Z4 AMD family 25 model 17 with AVX-512, Z5 AMD family
-/// 26; the AVX2 rows were measured on Z4 and Z5 too, with ONEDNN_MAX_CPU_ISA=AVX2. Each row says what it
-/// gains over oneDNN's first choice for NHWC, which serves all that no row matches; without a processor's
-/// name, on Z4. Nothing is measured at run time: equal seeds give equal bits.
+/// Measured with oneDNN 3.2, float32, on three kinds of processor with two cores: Z3 is AMD family 25 with
+/// AVX2 only, Z4 AMD family 25 model 17 with AVX-512, Z5 AMD family 26; the AVX2 rows on Z4 and Z5 too, with
+/// ONEDNN_MAX_CPU_ISA=AVX2. Each row says how many times as fast it is as oneDNN's first choice over NHWC,
+/// which serves all that no row matches; on Z4 where no processor is named. Batches of 8 to 128. Nothing is
+/// measured at run time, so that equal seeds give equal bits.
 namespace nodecudnn {
 namespace {
 
@@ -19,7 +19,8 @@ bool isDilated(const Shape& q) { return q.dilationH > 1 || q.dilationW > 1; }
 bool isMultipleOf(int64_t grain, const Shape& q) {
   return q.groupC() % grain == 0 && q.groupK() % grain == 0;
 }
-/// Groups so small that im2col's products are next to vectors do not pay.
+
+/// Whether im2col's products are large enough to pay.
 bool isWide(const Shape& q) { return q.groups == 1 || (q.groupC() >= 16 && q.groupK() >= 16); }
 
 /// A fully connected layer in disguise: the filters are larger than the activations.
@@ -39,10 +40,6 @@ struct Row {
 
 /// The first row that matches counts; the rows of all instruction sets come before one's own.
 const Row kAll[] = {
-    // 4096 filters of 6×6×256: forward 2.4× (AVX-512) and 6× (AVX2), data 6× and filter 10× (AVX2).
-    {Pass::Forward, hasOnePixel, conv2dIm2col},
-    {Pass::Data, hasOnePixel, conv2dIm2col},
-    {Pass::Filter, hasOnePixel, conv2dIm2col},
     // Data 1.1–1.25×, filter 1.6–2.8×.
     {Pass::Data, lacksBackward, conv2dIm2col},
     {Pass::Filter, lacksBackward, conv2dIm2col},
@@ -56,14 +53,25 @@ const Row kAvx512[] = {
     // AlexNet's conv2: Z5 1.06×, Z4 0.98×.
     {Pass::Filter, [](const Shape& q) { return q.r * q.s >= 25 && isMultipleOf(16, q); }, conv2dBlocked},
     // 4 groups of 8 channels 1.46×, 16 groups of 16 1.13×.
-    {Pass::Filter, [](const Shape& q) { return q.groups > 1 && q.groupC() <= 16 && isMultipleOf(8, q); },
+    {Pass::Filter,
+     [](const Shape& q) { return q.groups > 1 && q.groupC() <= 16 && isMultipleOf(8, q) && !isDilated(q); },
      conv2dBlocked},
 };
 
 const Row kAvx2[] = {
+    // 4096 filters of 6×6×256, batch 16 to 128: forward 7–13×, data 6×, filter 13×. (With AVX-512 0.7, 1.0
+    // and 1.0×.)
+    {Pass::Forward, hasOnePixel, conv2dIm2col},
+    {Pass::Data, hasOnePixel, conv2dIm2col},
+    {Pass::Filter, hasOnePixel, conv2dIm2col},
+    // Groups of 4 channels 1.3–2×.
+    {Pass::Forward, [](const Shape& q) { return q.groups > 1 && q.groupC() > 1 && q.groupC() < 8; },
+     conv2dIm2col},
     // AlexNet's conv2: Z3 and Z5 1.07×, Z4 1.06×. 16 groups of 16 channels 1.29×.
     {Pass::Forward,
-     [](const Shape& q) { return q.groups > 1 && q.groupC() > 1 && (q.r * q.s >= 25 || q.groupC() <= 16); },
+     [](const Shape& q) {
+       return q.groups > 1 && q.groupC() >= 8 && (q.r * q.s >= 25 || q.groupC() <= 16) && !isDilated(q);
+     },
      conv2dOneDnnJit},
     // 11×11 of 3 channels, stride 4, padding 2: 1.8×. Without padding (AlexNet's conv1) oneDNN is faster.
     {Pass::Forward, [](const Shape& q) { return q.groups == 1 && q.c <= 4 && q.padW > 0 && q.s > 7; },
@@ -71,7 +79,7 @@ const Row kAvx2[] = {
     // Few channels 1.2–2.5×, strides 1.1–2.4×.
     {Pass::Data, [](const Shape& q) { return q.groups == 1 && (q.c <= 6 || isStrided(q)); }, conv2dIm2col},
     // AlexNet's conv3: Z3 and Z5 1.08×, Z4 1.04×.
-    {Pass::Data, [](const Shape& q) { return q.groups == 1 && q.k >= 256 && q.k < 512 && q.r * q.s == 9; },
+    {Pass::Data, [](const Shape& q) { return q.groups == 1 && q.k >= 384 && q.k < 512 && q.r * q.s == 9; },
      conv2dOneDnnJit},
     // 16 groups of 16 channels 1.25×, 3 of 10 1.39×.
     {Pass::Data, [](const Shape& q) { return q.groups > 1 && q.groupC() > 1 && q.groupC() <= 16; },
@@ -79,12 +87,12 @@ const Row kAvx2[] = {
     // 8 groups of 32 channels 1.36×.
     {Pass::Filter,
      [](const Shape& q) {
-       return q.groups > 1 && q.groupC() >= 16 && q.groupC() <= 32 && isMultipleOf(8, q) && !isDilated(q);
+       const bool fits = q.groups > 1 && q.groupC() >= 16 && q.groupC() <= 32 && isMultipleOf(8, q);
+       return fits && q.r * q.s > 1 && !isDilated(q);
      },
      conv2dBlocked},
-    // AlexNet's conv1 to conv5: Z5 1.31, 1.15, 1.11, 1.19, 1.25×; Z4 1.04, 0.99, 1.22, 1.14, 1.10×. Images of
-    // 224²
-    // 2.4–5×, dilated 1.5–2×.
+    // AlexNet's conv1 to conv5: Z5 1.31, 1.15, 1.11, 1.19, 1.25×; Z4 1.11, 0.99, 1.25, 1.11, 1.06×. Images of
+    // 224² pixels 2.4–5×; dilated 1.5–2×.
     {Pass::Filter,
      [](const Shape& q) { return isWide(q) && (q.filter() >= 256 || q.w >= 100 || isDilated(q)); },
      conv2dIm2col},

@@ -13,9 +13,9 @@ using Tag = memory::format_tag;
 
 memory::desc describe(const memory::dims& dims, Tag tag) { return {dims, memory::data_type::f32, tag}; }
 
-/// y[m,n] = relu?(x[m,k] · wᵀ + bias) by a oneDNN matmul that reads w[n,k] in place.
-std::shared_ptr<OneDnnPlan> makeForward(const Context& context, int64_t m, int64_t n, int64_t k, bool bias,
-                                        bool relu) {
+/// y[m,n] = relu?(x[m,k] · wᵀ + bias) by a oneDNN matmul, which reads w[n,k] in place.
+std::shared_ptr<OneDnnPlan> makePlan(const Context& context, int64_t m, int64_t n, int64_t k, bool bias,
+                                     bool relu) {
   const memory::desc x = describe({m, k}, Tag::ab), w = describe({k, n}, Tag::ba),
                      y = describe({m, n}, Tag::ab);
   const memory::desc b = bias ? describe({1, n}, Tag::ab) : memory::desc();
@@ -31,6 +31,32 @@ std::shared_ptr<OneDnnPlan> makeForward(const Context& context, int64_t m, int64
                                       inputs, OneDnnPlan::Operand{DNNL_ARG_DST, y, y});
 }
 
+/// y[m,n] = relu?(x[m,k] · w[n,k]ᵀ + bias). With AVX-512 oneDNN's sgemm reaches half of its matmul here; for
+/// one to three rows it is the other way round.
+void multiplyTransposed(Context& context, int64_t m, int64_t n, int64_t k, const float* x, const float* w,
+                        const float* bias, bool relu, float* y) {
+  if (context.isa == Isa::Avx512 && m >= 4) {
+    const PlanKey key{
+        static_cast<int64_t>(PlanKind::Linear), context.threads, m, n, k, bias != nullptr, relu};
+    const auto plan =
+        context.plans.get<OneDnnPlan>(key, [&] { return makePlan(context, m, n, k, bias != nullptr, relu); });
+    if (bias != nullptr)
+      plan->run(context, {x, w, bias}, y);
+    else
+      plan->run(context, {x, w}, y);
+    return;
+  }
+  gemm(false, true, m, n, k, x, k, w, k, 0, y, n);
+  parallelFor(context.threads, m, 8,
+              [&](int64_t begin, int64_t end) { addBiasRelu(end - begin, n, n, bias, relu, y + begin * n); });
+}
+
+/// c[m,n] = a[m,k] · b[k,n]
+void multiply(Context& context, int64_t m, int64_t n, int64_t k, const float* a, const float* b, float* c) {
+  if (context.isa == Isa::Avx2 && m >= 24 && m < 512) return gemmFewRows(context, m, n, k, a, b, c);
+  gemm(false, false, m, n, k, a, k, b, n, 0, c, n);
+}
+
 }  // namespace
 
 void linear(Context& context, const LinearParams& params, const Tensor& x, const Tensor& w,
@@ -39,47 +65,36 @@ void linear(Context& context, const LinearParams& params, const Tensor& x, const
   checkShape("x of linear", x.shape, {m, k});
   checkShape("y of linear", y.shape, {m, n});
   if (bias != nullptr) checkShape("bias of linear", bias->shape, {n});
-  const float* b = bias != nullptr ? bias->f32() : nullptr;
-  if (context.isa == Isa::Avx512 && m >= 4) {
-    const PlanKey key{
-        static_cast<int64_t>(PlanKind::Linear), context.threads, m, n, k, b != nullptr, params.relu};
-    const auto plan = context.plans.get<OneDnnPlan>(
-        key, [&] { return makeForward(context, m, n, k, b != nullptr, params.relu); });
-    if (b != nullptr)
-      plan->run(context, {x.f32(), w.f32(), b}, y.f32());
-    else
-      plan->run(context, {x.f32(), w.f32()}, y.f32());
-    return;
-  }
-  gemm(false, true, m, n, k, x.f32(), k, w.f32(), k, 0, y.f32(), n);
-  parallelFor(context.threads, m, 8, [&](int64_t begin, int64_t end) {
-    addBiasRelu(end - begin, n, n, b, params.relu, y.f32() + begin * n);
-  });
+  multiplyTransposed(context, m, n, k, x.f32(), w.f32(), bias != nullptr ? bias->f32() : nullptr, params.relu,
+                     y.f32());
 }
 
 void linearBackwardData(Context& context, const Tensor& dy, const Tensor& w, Tensor& dx) {
-  const int64_t m = dy.shape[0], k = w.shape[0], n = w.shape[1];
+  const int64_t m = dy.shape[0], n = w.shape[1], k = w.shape[0];
   checkShape("dy of linear", dy.shape, {m, k});
   checkShape("dx of linear", dx.shape, {m, n});
-  if (context.isa == Isa::Avx2 && m >= 24 && m < 512)
-    return gemmFewRows(context, m, n, k, dy.f32(), w.f32(), dx.f32());
-  gemm(false, false, m, n, k, dy.f32(), k, w.f32(), n, 0, dx.f32(), n);
+  multiply(context, m, n, k, dy.f32(), w.f32(), dx.f32());
 }
 
 void linearBackwardWeight(Context&, const Tensor& x, const Tensor& dy, Tensor& dw) {
-  const int64_t m = x.shape[0], n = dy.shape[1], k = x.shape[1];
-  checkShape("dy of linear", dy.shape, {m, n});
-  checkShape("dw of linear", dw.shape, {n, k});
-  gemm(true, false, n, k, m, dy.f32(), n, x.f32(), k, 0, dw.f32(), k);
+  const int64_t m = dy.shape[1], n = x.shape[1], k = x.shape[0];
+  checkShape("dy of linear", dy.shape, {k, m});
+  checkShape("dw of linear", dw.shape, {m, n});
+  gemm(true, false, m, n, k, dy.f32(), m, x.f32(), n, 0, dw.f32(), n);
 }
 
-void matmul(Context&, const MatmulParams& params, const Tensor& a, const Tensor& b, Tensor& y) {
+void matmul(Context& context, const MatmulParams& params, const Tensor& a, const Tensor& b, Tensor& y) {
+  checkRank("a of matmul", a.shape, 2);
   const int64_t m = a.shape[params.transposeA ? 1 : 0], k = a.shape[params.transposeA ? 0 : 1];
   const int64_t n = b.shape[params.transposeB ? 0 : 1];
   checkShape("b of matmul", b.shape, params.transposeB ? Shape{n, k} : Shape{k, n});
   checkShape("y of matmul", y.shape, {m, n});
-  gemm(params.transposeA, params.transposeB, m, n, k, a.f32(), a.shape[1], b.f32(), b.shape[1], 0, y.f32(),
-       n);
+  if (params.transposeA)
+    gemm(true, params.transposeB, m, n, k, a.f32(), m, b.f32(), b.shape[1], 0, y.f32(), n);
+  else if (params.transposeB)
+    multiplyTransposed(context, m, n, k, a.f32(), b.f32(), nullptr, false, y.f32());
+  else
+    multiply(context, m, n, k, a.f32(), b.f32(), y.f32());
 }
 
 }  // namespace nodecudnn
