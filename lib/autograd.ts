@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { ArgumentError, DisposedError, expected, ShapeError } from './errors.js';
 import type { Saved } from './native.js';
-import { keep, tidy, unscoped } from './scope.js';
+import { tidy, unscoped } from './scope.js';
 import { empty, full, type GraphLink, sameShape, Tensor } from './tensor.js';
 
 /** The gradients of an operation's inputs, in their order; null for an input that has none. */
@@ -169,7 +169,7 @@ function newestFirst(root: GraphNode): GraphNode[] {
 
 /** Gradients may share memory with others: a sum is a new tensor. Takes both over. */
 function sum(a: Tensor | undefined, b: Tensor): Tensor {
-  if (a === undefined || a.disposed) return keep(b);
+  if (a === undefined || a.disposed) return b;
   const total = empty(a.shape, { device: a.device });
   a.device.backend.add(a.handle, b.handle, total.handle);
   a.dispose();

@@ -52,3 +52,9 @@ export function expectPair(name: string, value: Pair, low: number): readonly [nu
   }
   throw new ArgumentError(expected('number or [height, width]', name, value));
 }
+
+/** A copy of an object with string keys, such as JSON's. */
+export function expectObject(name: string, value: unknown): Record<string, unknown> {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value };
+  throw new ArgumentError(expected('object', name, value));
+}

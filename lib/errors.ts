@@ -54,3 +54,8 @@ function describe(value: unknown): string {
   }
   return `${String(value)} of type ${typeof value}`;
 }
+
+/** What was thrown, in words. */
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,7 +1,14 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import { AddonError, ArgumentError, OperationError, OutOfMemoryError, QueueFullError } from './errors.js';
+import {
+  AddonError,
+  ArgumentError,
+  OperationError,
+  OutOfMemoryError,
+  QueueFullError,
+  reasonOf,
+} from './errors.js';
 
 export type DType = 'float32' | 'int32' | 'uint8';
 export type TypedArray = Float32Array | Int32Array | Uint8Array;
@@ -185,9 +192,8 @@ function load(file: string): NativeBackend {
     backend.initialize(makeError);
     return backend;
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
     throw new AddonError(
-      `addon does not load: ${reason}. It may have been built for another machine or another oneDNN. ` +
+      `addon does not load: ${reasonOf(cause)}. It may have been built for another machine or another oneDNN. ` +
         `This builds it anew: ${buildCommand}`,
       { cause },
     );

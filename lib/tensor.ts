@@ -111,7 +111,7 @@ export class Tensor implements Disposable {
   }
 }
 
-/** One call copies at most so much, so that the event loop goes on. */
+/** One call into the addon copies at most so much, which takes a few ms; `write` makes as many as it needs. */
 const WRITE_ELEMENTS = 1 << 20;
 
 export interface TensorOptions {

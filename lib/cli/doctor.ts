@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
 import type { Command } from 'commander';
+import { reasonOf } from '../errors.js';
 import { cpuBackend } from '../native.js';
 import { examples } from './options.js';
 import { writeJson, writeLine } from './output.js';
@@ -81,7 +82,7 @@ function loadBackend(): { backend: Record<string, string> | null; error: string 
   try {
     return { backend: cpuBackend().describe(), error: null };
   } catch (error) {
-    return { backend: null, error: error instanceof Error ? error.message : String(error) };
+    return { backend: null, error: reasonOf(error) };
   }
 }
 

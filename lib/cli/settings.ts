@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { expectFinite, expectInRange, expectInteger, expectOneOf } from '../check.js';
-import { ArgumentError, expected, FileFormatError } from '../errors.js';
+import { ArgumentError, expected, FileFormatError, reasonOf } from '../errors.js';
 import { INITS, type Init, type PresetName } from '../models/presets.js';
 import { OPTIMIZERS, type OptimizerName, PHOTOS, PRESET_NAMES, photosBatch, SHAPES } from './recipes.js';
 import type { TrainOptions } from './train.js';
@@ -155,8 +155,7 @@ export function parseSettings(notes: Readonly<Record<string, unknown>> | undefin
       device: expectString('device', notes.device),
     };
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new FileFormatError(`${reason} in the settings of ${path}`, { cause });
+    throw new FileFormatError(`${reasonOf(cause)} in the settings of ${path}`, { cause });
   }
 }
 

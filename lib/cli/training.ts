@@ -1,8 +1,9 @@
-import { mkdir, mkdtemp, rmdir, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { mkdtemp, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Loader } from '../data/loader.js';
 import { Device } from '../device.js';
-import { ArgumentError } from '../errors.js';
+import { ArgumentError, reasonOf } from '../errors.js';
+import { exists, makeFolder } from '../io/folder.js';
 import { AlexNet } from '../models/alexnet.js';
 import { Adam, type Optimizer, type Schedule, SGD, WarmupLinearDecay } from '../optim/index.js';
 import type { EndEvent } from '../train/events.js';
@@ -134,28 +135,11 @@ async function writableFolder(folder: string): Promise<string> {
     await rmdir(await mkdtemp(join(folder, '.writable-')));
     return folder;
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
     throw new ArgumentError(
-      `Expected folder that can be written for --out but received ${folder} (${reason})`,
+      `Expected folder that can be written for --out but received ${folder} (${reasonOf(cause)})`,
       { cause },
     );
   }
-}
-
-/** mkdir's own recursion does not end in /proc. */
-async function makeFolder(folder: string): Promise<void> {
-  if (await exists(folder)) return;
-  await makeFolder(dirname(folder));
-  await mkdir(folder).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST') throw error;
-  });
-}
-
-function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }
 
 function describe(settings: Settings, { train, validation }: Data, model: AlexNet, steps: number): string[] {

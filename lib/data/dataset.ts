@@ -1,4 +1,4 @@
-import { DataError, expected } from '../errors.js';
+import { DataError, expected, reasonOf } from '../errors.js';
 
 /** A picture and what it shows. */
 export interface Sample {
@@ -49,7 +49,8 @@ async function get(dataset: Dataset, index: number): Promise<Sample> {
   try {
     return await dataset.get(index);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new DataError(`Expected picture for sample ${index} but received an error: ${reason}`, { cause });
+    throw new DataError(`Expected picture for sample ${index} but received an error: ${reasonOf(cause)}`, {
+      cause,
+    });
   }
 }

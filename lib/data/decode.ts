@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import sharp from 'sharp';
 import { expectInteger } from '../check.js';
-import { DataError } from '../errors.js';
+import { DataError, reasonOf } from '../errors.js';
 
 export interface DecodedImage {
   /** RGB, row by row: height · width · 3 bytes. */
@@ -34,7 +34,7 @@ export async function decodeImage(
     if (info.channels !== 3) throw new Error(`decoded to ${info.channels} channels`);
     return { pixels: data, height: info.height, width: info.width };
   } catch (error) {
-    throw new DataError(`${nameOf(source)} could not be decoded: ${reasonOf(error)}`, { cause: error });
+    throw new DataError(`${nameOf(source)} could not be decoded: ${decodeReason(error)}`, { cause: error });
   }
 }
 
@@ -48,7 +48,7 @@ export async function refusalOf(file: string): Promise<string | undefined> {
     if (compression === 'hevc' && !(await decodes(input))) return 'HEIC photo (HEVC): no decoder for it here';
     return undefined;
   } catch (error) {
-    return reasonOf(error);
+    return decodeReason(error);
   }
 }
 
@@ -70,8 +70,9 @@ function nameOf(source: string | Uint8Array): string {
  * In one line, without libvips's account of where in the file it looked. libvips has one text for all threads: where
  * several pictures fail at a time, it may be empty or another's.
  */
-function reasonOf(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
-  const lines = message.split('\n').map((line) => line.trim());
+function decodeReason(error: unknown): string {
+  const lines = reasonOf(error)
+    .split('\n')
+    .map((line) => line.trim());
   return lines.filter((line) => line !== '' && !line.includes('bad seek')).join('; ') || 'unknown reason';
 }

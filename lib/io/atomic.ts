@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { access, type FileHandle, open, readdir, readFile, rename, unlink } from 'node:fs/promises';
+import { type FileHandle, open, readdir, readFile, rename, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { FileWriteError } from '../errors.js';
+import { FileWriteError, reasonOf } from '../errors.js';
+import { exists } from './folder.js';
 
 /** Process id and start time of the writer, so that another process with the same id is not taken for it. */
 const TEMPORARY = /^\.node-cudnn-(\d+)-(\d+)-[0-9a-f]+\.tmp$/;
@@ -43,8 +44,7 @@ export async function writeAtomically(
       : (await exists(path))
         ? 'the previous file is unchanged'
         : 'no file was there before, and none is now';
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new FileWriteError(`Cannot write ${path} (${reason}): ${kept}`, { cause: error });
+    throw new FileWriteError(`Cannot write ${path} (${reasonOf(error)}): ${kept}`, { cause: error });
   }
 }
 
@@ -84,13 +84,6 @@ async function syncFolder(folder: FileHandle): Promise<void> {
     // Some file systems sync files only.
     if (!hasCode(error, 'EINVAL') && !hasCode(error, 'ENOTSUP')) throw error;
   }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }
 
 function hasCode(error: unknown, code: string): boolean {

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import { ArgumentError, expected, FileFormatError } from '../errors.js';
+import { ArgumentError, expected, FileFormatError, reasonOf } from '../errors.js';
 import {
   ARRAYS,
   byteLength,
@@ -118,7 +118,7 @@ export class SafetensorsFile implements AsyncDisposable {
       // Without O_NONBLOCK, opening a FIFO would wait for its writer.
       file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     } catch (error) {
-      throw new FileFormatError(`Expected a safetensors file at ${path} but received ${reason(error)}`, {
+      throw new FileFormatError(`Expected a safetensors file at ${path} but received ${reasonOf(error)}`, {
         cause: error,
       });
     }
@@ -193,8 +193,4 @@ async function readFully(
     at += bytesRead;
   }
   return bytes.buffer;
-}
-
-function reason(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,3 +1,4 @@
+import { windows } from '../ops/check.js';
 import type { AlexNetConfig } from './alexnet.js';
 import type { Layer, Preset } from './presets.js';
 
@@ -54,7 +55,7 @@ function describe(
   switch (layer.kind) {
     case 'conv': {
       const { filters, kernelSize, stride, padding, groups } = layer;
-      const size = (input: number) => Math.floor((input + 2 * padding - kernelSize) / stride) + 1;
+      const size = (input: number) => windows(name, input, kernelSize, stride, padding);
       const parts = [
         `${kernelSize} × ${kernelSize}`,
         ...(stride > 1 ? [`stride ${stride}`] : []),
@@ -67,7 +68,7 @@ function describe(
     case 'lrn':
       return { ...same, what: `LRN over ${layer.size}${layer.groups > 1 ? `, groups ${layer.groups}` : ''}` };
     case 'pool': {
-      const size = (input: number) => Math.floor((input - layer.kernelSize) / layer.stride) + 1;
+      const size = (input: number) => windows(name, input, layer.kernelSize, layer.stride, 0);
       return {
         ...same,
         what: `max ${layer.kernelSize}, stride ${layer.stride}`,

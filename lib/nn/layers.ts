@@ -139,8 +139,8 @@ export interface DropoutLayerOptions {
   /** The probability that an element becomes 0. Default 0.5. */
   p?: number;
   /**
-   * `inverted` (default) scales by 1/(1 − p) in training; `paper` (section 4.2) scales by 1 − p in evaluation. The
-   * expected outputs differ by that factor in both modes.
+   * `inverted` (default) scales by 1/(1 − p) in training; `paper` (section 4.2) scales by 1 − p in evaluation, where
+   * its outputs are those of `inverted` times that factor.
    */
   mode?: DropoutMode;
   /** Default: the one that `manualSeed` sets. */

@@ -1,8 +1,8 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expectFinite, expectInteger } from '../check.js';
+import { expectFinite, expectInteger, expectObject } from '../check.js';
 import type { DeviceLike } from '../device.js';
-import { expected, FileFormatError } from '../errors.js';
+import { expected, FileFormatError, reasonOf } from '../errors.js';
 import { writeAtomically } from '../io/atomic.js';
 import { SafetensorsFile, type TensorEntry, writeSafetensors } from '../io/safetensors.js';
 import { AlexNet, type AlexNetConfig } from '../models/alexnet.js';
@@ -76,7 +76,7 @@ export class ModelFile implements AsyncDisposable {
     }
   }
 
-  /** The model that the file describes, with its weights, in evaluation mode. */
+  /** The model that the file describes, with its weights. */
   async loadModel(device?: DeviceLike): Promise<AlexNet> {
     const model = new AlexNet({ ...this.info.model, ...(device === undefined ? {} : { device }) });
     try {
@@ -85,7 +85,6 @@ export class ModelFile implements AsyncDisposable {
       model.dispose();
       throw error;
     }
-    model.eval();
     return model;
   }
 
@@ -126,9 +125,9 @@ function parseInfo(file: SafetensorsFile): ModelInfo {
   const format = metadata.format;
   if (format !== FORMAT) throw new FileFormatError(`${expected(`"${FORMAT}"`, 'format', format)} in ${path}`);
   try {
-    const model = objectOf(metadata, 'model');
+    const model = expectObject('model', parse(metadata, 'model'));
     const classes = parse(metadata, 'classes');
-    const preprocessing = objectOf(metadata, 'preprocessing');
+    const preprocessing = expectObject('preprocessing', parse(metadata, 'preprocessing'));
     const training = metadata.training !== undefined ? { training: parse(metadata, 'training') } : {};
     const names = expectStrings('classes', classes);
     const config = { ...model, classes: expectInteger('model.classes', model.classes, 1) } as AlexNetConfig;
@@ -147,8 +146,7 @@ function parseInfo(file: SafetensorsFile): ModelInfo {
       ...training,
     };
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new FileFormatError(`${reason} in ${path}`, { cause });
+    throw new FileFormatError(`${reasonOf(cause)} in ${path}`, { cause });
   }
 }
 
@@ -162,12 +160,6 @@ function parse(metadata: Metadata, key: string): unknown {
   } catch (cause) {
     throw new FileFormatError(expected('JSON', key, text.slice(0, 80)), { cause });
   }
-}
-
-function objectOf(metadata: Metadata, key: string): Record<string, unknown> {
-  const value = parse(metadata, key);
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value };
-  throw new FileFormatError(expected('object', key, value));
 }
 
 function expectStrings(name: string, value: unknown): string[] {

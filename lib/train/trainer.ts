@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { backward } from '../autograd.js';
 import { expectInteger } from '../check.js';
@@ -6,6 +5,7 @@ import type { Dataset } from '../data/dataset.js';
 import { type Batch, Loader } from '../data/loader.js';
 import { meanColour } from '../data/mean.js';
 import { ArgumentError, expected, TrainingError } from '../errors.js';
+import { makeFolder } from '../io/folder.js';
 import type { AlexNet } from '../models/alexnet.js';
 import { softmaxCrossEntropy, topKHits } from '../ops/index.js';
 import type { Optimizer } from '../optim/optimizer.js';
@@ -125,7 +125,7 @@ export class Trainer {
    */
   async fit(epochs: number): Promise<EndEvent> {
     expectInteger('epochs', epochs, 1);
-    if (this.#options.out !== undefined) await mkdir(this.#options.out, { recursive: true });
+    if (this.#options.out !== undefined) await makeFolder(this.#options.out);
     if (this.#input === undefined)
       this.#setInput(this.#options.preprocessing ?? (await this.#defaultPreprocessing()));
     while (this.#state.epoch < epochs) {

@@ -1,5 +1,5 @@
-import { expectFinite, expectInteger } from '../check.js';
-import { expected, FileFormatError } from '../errors.js';
+import { expectFinite, expectInteger, expectObject } from '../check.js';
+import { FileFormatError, reasonOf } from '../errors.js';
 import type { Metrics } from './evaluate.js';
 
 /** What a checkpoint holds beside tensors, so that training can go on exactly. Fit for JSON. */
@@ -24,7 +24,7 @@ export interface TrainingState {
 /** @throws {FileFormatError} where the file has no training state, or a broken one */
 export function parseTrainingState(value: unknown, path: string): TrainingState {
   try {
-    const state = object('training', value);
+    const state = expectObject('training', value);
     return {
       epoch: expectInteger('epoch', state.epoch, 0),
       step: expectInteger('step', state.step, 0),
@@ -38,29 +38,29 @@ export function parseTrainingState(value: unknown, path: string): TrainingState 
       ...(state.generator === undefined
         ? {}
         : { generator: pick('generator', state.generator, ['seed', 'offset']) }),
-      ...(state.notes === undefined ? {} : { notes: object('notes', state.notes) }),
+      ...(state.notes === undefined ? {} : { notes: expectObject('notes', state.notes) }),
     };
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new FileFormatError(`Expected checkpoint for ${path} but received another file: ${reason}`, {
-      cause,
-    });
+    throw new FileFormatError(
+      `Expected checkpoint for ${path} but received another file: ${reasonOf(cause)}`,
+      {
+        cause,
+      },
+    );
   }
-}
-
-function object(name: string, value: unknown): Record<string, unknown> {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value };
-  throw new FileFormatError(expected('object', name, value));
 }
 
 function numbers(name: string, value: unknown): Record<string, number> {
   return Object.fromEntries(
-    Object.entries(object(name, value)).map(([key, number]) => [key, expectFinite(`${name}.${key}`, number)]),
+    Object.entries(expectObject(name, value)).map(([key, number]) => [
+      key,
+      expectFinite(`${name}.${key}`, number),
+    ]),
   );
 }
 
 function pick<K extends string>(name: string, value: unknown, keys: readonly K[]): Record<K, number> {
-  const from = object(name, value);
+  const from = expectObject(name, value);
   return Object.fromEntries(keys.map((key) => [key, expectFinite(`${name}.${key}`, from[key])])) as Record<
     K,
     number

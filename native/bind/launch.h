@@ -43,8 +43,8 @@ inline void setField(int64_t& field, const Napi::Value& value) { field = value.T
 inline void setField(double& field, const Napi::Value& value) { field = value.ToNumber().DoubleValue(); }
 
 template <class P>
-P takeParams(const Launch& launch, napi_value given) {
-  const Napi::Object object = Napi::Value(launch.env, given).As<Napi::Object>();
+P takeParams(Napi::Env env, napi_value given) {
+  const Napi::Object object = Napi::Value(env, given).As<Napi::Object>();
   P params{};
   std::apply([&](auto... field) { (setField(params.*field.member, object.Get(field.name)), ...); },
              P::fields());
@@ -58,8 +58,8 @@ inline Saved takeSaved(Launch& launch, napi_value given, bool written) {
   return saved;
 }
 
-inline bool isAbsent(const Launch& launch, napi_value given) {
-  const Napi::Value value(launch.env, given);
+inline bool isAbsent(Napi::Env env, napi_value given) {
+  const Napi::Value value(env, given);
   return value.IsNull() || value.IsUndefined();
 }
 
@@ -71,14 +71,14 @@ auto take(Launch& launch, napi_value given) {
   constexpr bool kWritten = !std::is_const_v<Target>;
   if constexpr (std::is_pointer_v<Parameter>) {
     std::optional<T> value;
-    if (!isAbsent(launch, given)) value = take<Target&>(launch, given);
+    if (!isAbsent(launch.env, given)) value = take<Target&>(launch, given);
     return value;
   } else if constexpr (std::is_same_v<T, Saved>)
     return takeSaved(launch, given, kWritten);
   else if constexpr (std::is_same_v<T, Tensor>)
     return launch.use(unwrapHandle(launch.env, given), kWritten);
   else
-    return takeParams<T>(launch, given);
+    return takeParams<T>(launch.env, given);
 }
 
 /// The kept argument as the function wants it.
@@ -122,8 +122,7 @@ template <class P, std::vector<SavedSpec> (*kFunction)(const P&, const Shape&, c
 struct Saver<kFunction> {
   static Napi::Value call(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
-    Launch launch(env, static_cast<const char*>(info.Data()));
-    const P params = takeParams<P>(launch, info[0]);
+    const P params = takeParams<P>(env, info[0]);
     Handle& x = unwrapHandle(env, info[1]);
     Handle& y = unwrapHandle(env, info[2]);
     auto saved = std::make_unique<SavedHandle>();

@@ -13,8 +13,7 @@ void op(Napi::Object exports, const char* name) {
 
 template <auto kFunction>
 void save(Napi::Object exports, const char* name) {
-  exports.Set(name, Napi::Function::New(exports.Env(), guarded<Saver<kFunction>::call>, name,
-                                        const_cast<char*>(name)));
+  exports.Set(name, Napi::Function::New(exports.Env(), guarded<Saver<kFunction>::call>, name));
 }
 
 }  // namespace

@@ -8,11 +8,10 @@
 /// - Functions run in the order of their device's stream. `const Tensor&` is read, `Tensor&` is written,
 ///   pointers are arguments that may be absent.
 /// - Activations are NHWC, filters KRSC, weights of `linear` [out, in], all float32; labels int32 [N].
-/// - A backward overwrites its outputs, it never adds to them. Outputs do not overlap inputs, except where
-/// said.
-/// - `…Save` is asked when the operation is enqueued: what the forward keeps for its backward. Without a
-/// backward to
-///   come (inference) the forward gets no `saved`.
+/// - A backward overwrites its outputs, it never adds to them.
+/// - Outputs do not overlap inputs.
+/// - `…Save` is asked when the operation is enqueued: what the forward keeps for its backward.
+/// - Without a backward to come (inference) the forward gets no `saved`.
 /// - Shapes were checked by lib/ops; a CHECK here guards against the callers of the raw addon only.
 /// - A parameter struct lists its fields once, by the names that TypeScript uses.
 namespace nodecudnn {
@@ -48,7 +47,7 @@ void conv2dBackwardData(Context&, const Conv2dParams&, const Tensor& dy, const T
 void conv2dBackwardFilter(Context&, const Conv2dParams&, const Tensor& x, const Tensor& dy, Tensor& dw);
 
 /// The backward of a fused bias and ReLU over rows of y[…, C]: dz = y > 0 ? dy : 0, dbias[C] = Σ dz.
-/// Without `y` there was no ReLU, and `dz` is absent too. `dz` may be `dy`.
+/// Without `y` there was no ReLU, and `dz` is absent too.
 void biasReluBackward(Context&, const Tensor* y, const Tensor& dy, Tensor* dz, Tensor* dbias);
 
 // ---- Local response normalisation -------------------------------------------------------------------------
@@ -115,7 +114,6 @@ void relu(Context&, const Tensor& x, Tensor& y);
 void reluBackward(Context&, const Tensor& y, const Tensor& dy, Tensor& dx);
 void tanh(Context&, const Tensor& x, Tensor& y);
 void tanhBackward(Context&, const Tensor& y, const Tensor& dy, Tensor& dx);
-/// `y` may be `a`.
 void add(Context&, const Tensor& a, const Tensor& b, Tensor& y);
 
 struct ScaleParams {
@@ -179,8 +177,9 @@ struct TopKParams {
 /// hits[N] (int32): 1 where fewer than k classes beat the label; of equal logits the lower index is first.
 void topKHits(Context&, const TopKParams&, const Tensor& logits, const Tensor& labels, Tensor& hits);
 
-// ---- Optimizers: `w` and their state are updated in place
-// --------------------------------------------------
+// ---- Optimizers -------------------------------------------------------------------------------------------
+
+/// `w` and the optimizer's state are updated in place.
 
 struct SgdParams {
   double lr, momentum, weightDecay;
