@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { ArgumentError, DisposedError, expected, ShapeError } from './errors.js';
 import type { Saved } from './native.js';
 import { tidy, unscoped } from './scope.js';
-import { empty, full, type GraphLink, sameShape, Tensor } from './tensor.js';
+import { empty, full, type GraphLink, type Memory, sameShape, Tensor } from './tensor.js';
 
 /** The gradients of an operation's inputs, in their order; null for an input that has none. */
 export type Backward = (dy: Tensor, needs: readonly boolean[]) => readonly (Tensor | null)[];
@@ -10,19 +10,32 @@ export type Backward = (dy: Tensor, needs: readonly boolean[]) => readonly (Tens
 /** What an operation keeps for its backward; freed with the graph. */
 export class Tape {
   readonly #owned: { dispose(): void }[] = [];
+  readonly #relied: { memory: Memory; changes: number }[] = [];
 
   /** Keeps the numbers of `tensor`, even if that is disposed. */
   save(tensor: Tensor): Tensor {
     const saved = unscoped(() => tensor.view(tensor.shape));
     this.#owned.push(saved);
+    this.#rely(tensor);
     return saved;
   }
 
-  /** Keeps a backend's saved state, which belongs to the device of `tensor`. */
-  own(saved: Saved, tensor: Tensor): Saved {
-    const { backend } = tensor.device;
+  /** Keeps a backend's saved state, which belongs to the device of `x` and may share memory with `x` and `y`. */
+  own(saved: Saved, x: Tensor, y: Tensor): Saved {
+    const { backend } = x.device;
     this.#owned.push({ dispose: () => backend.release(saved) });
+    this.#rely(x);
+    this.#rely(y);
     return saved;
+  }
+
+  /** Whether all that was saved is as it was then. */
+  get intact(): boolean {
+    return this.#relied.every(({ memory, changes }) => memory.changes === changes);
+  }
+
+  #rely({ memory }: Tensor): void {
+    this.#relied.push({ memory, changes: memory.changes });
   }
 
   dispose(): void {
@@ -57,14 +70,28 @@ class GraphNode implements GraphLink {
     for (const input of inputs) if (input instanceof GraphNode) input.#references++;
   }
 
-  /** The gradients of the inputs. What was kept for them is freed: this can be called once. */
-  gradients(dy: Tensor): readonly (Tensor | null)[] {
-    const backward = this.#backward;
-    if (backward === undefined) {
+  /**
+   * What computes the gradients of the inputs.
+   * @throws {DisposedError} where an earlier backward used it up
+   * @throws {ArgumentError} where what it needs was changed
+   */
+  get backward(): Backward {
+    if (this.#backward === undefined) {
       throw new DisposedError(
         `Expected graph that no earlier backward used up for ${this.op} but received a used one`,
       );
     }
+    if (!this.tape.intact) {
+      throw new ArgumentError(
+        `Expected unchanged numbers for the backward of ${this.op} but received a tensor that was written in place`,
+      );
+    }
+    return this.#backward;
+  }
+
+  /** The gradients of the inputs. What was kept for them is freed: this can be called once. */
+  gradients(dy: Tensor): readonly (Tensor | null)[] {
+    const { backward } = this;
     const needs = this.inputs.map((input) => input !== undefined);
     const gradients = noGrad(() => tidy(() => backward(dy, needs)));
     this.#free();
@@ -136,11 +163,14 @@ export function backward(loss: Tensor, cotangent?: Tensor): void {
       throw new ShapeError(expected(`shape [${loss.shape.join(', ')}]`, 'cotangent', cotangent.shape));
     }
   }
+  const nodes = newestFirst(root);
+  // Before the first gradient is added anywhere.
+  for (const node of nodes) node.backward;
   unscoped(() => {
     const pending = new Map<GraphNode, Tensor>();
     pending.set(root, cotangent?.view(cotangent.shape) ?? full(loss.shape, 1, { device: loss.device }));
     try {
-      for (const node of newestFirst(root)) {
+      for (const node of nodes) {
         const dy = pending.get(node);
         if (dy === undefined) continue;
         const gradients = node.gradients(dy);
@@ -151,7 +181,7 @@ export function backward(loss: Tensor, cotangent?: Tensor): void {
           if (!gradient) return;
           if (input instanceof GraphNode) pending.set(input, sum(pending.get(input), gradient));
           else if (input === undefined || input.disposed) gradient.dispose();
-          else input.grad = sum(input.grad, gradient);
+          else input.grad = sum(input.grad, ownMemory(gradient));
         });
       }
     } finally {
@@ -165,6 +195,15 @@ function newestFirst(root: GraphNode): GraphNode[] {
   const found = new Set<GraphNode>([root]);
   for (const node of found) for (const input of node.inputs) if (input instanceof GraphNode) found.add(input);
   return [...found].sort((a, b) => b.id - a.id);
+}
+
+/** A leaf's gradient is its own: those of `add` share one memory, that of `reshape` may be the cotangent's. */
+function ownMemory(gradient: Tensor): Tensor {
+  if (gradient.memory.views === 1) return gradient;
+  const copy = empty(gradient.shape, { device: gradient.device });
+  gradient.device.backend.scale({ factor: 1 }, gradient.handle, copy.handle);
+  gradient.dispose();
+  return copy;
 }
 
 /** Gradients may share memory with others: a sum is a new tensor. Takes both over. */

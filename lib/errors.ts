@@ -37,6 +37,8 @@ export class OperationError extends NodeCudnnError {
     super(message);
   }
 }
+/** An update left weights that are not finite. */
+export class NonFiniteError extends OperationError {}
 /** A device has no memory left. */
 export class OutOfMemoryError extends OperationError {}
 

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import {
   AddonError,
   ArgumentError,
+  NonFiniteError,
   OperationError,
   OutOfMemoryError,
   QueueFullError,
@@ -104,7 +105,7 @@ export interface NativeBackend {
   empty(device: number, dtype: number, shape: readonly number[]): Handle;
   view(handle: Handle, shape: readonly number[]): Handle;
   release(handle: Handle | Saved): void;
-  write(handle: Handle, offset: number, data: TypedArray): void;
+  write(handle: Handle, offset: number, data: TypedArray, whole: boolean): void;
   read(handle: Handle): Promise<TypedArray>;
   transfer(source: Handle, target: Handle): void;
   synchronize(device: number): Promise<void>;
@@ -164,6 +165,8 @@ function makeError(code: number, message: string, op: string): Error {
       return new QueueFullError(message);
     case 3:
       return op === '' ? new ArgumentError(message) : new OperationError(cause, op);
+    case 4:
+      return new NonFiniteError(cause, op);
     default:
       return new OperationError(cause, op);
   }

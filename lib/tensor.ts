@@ -12,6 +12,14 @@ export interface GraphLink {
   release(): void;
 }
 
+/** What the views of one memory share. @internal */
+export interface Memory {
+  /** So many times were the numbers changed in place. */
+  changes: number;
+  /** So many tensors, not disposed, show it. */
+  views: number;
+}
+
 /**
  * An array on a device, row-major. Images are `[N, H, W, C]`.
  *
@@ -35,8 +43,11 @@ export class Tensor implements Disposable {
     readonly shape: Shape,
     readonly dtype: DType,
     readonly device: Device,
+    /** @internal */
+    readonly memory: Memory = { changes: 0, views: 0 },
   ) {
     this.#handle = handle;
+    memory.views++;
     register(this);
   }
 
@@ -74,21 +85,33 @@ export class Tensor implements Disposable {
     return value;
   }
 
-  /** Overwrites `data.length` elements from `offset` on. The array is copied before the call returns. */
+  /**
+   * Overwrites `data.length` elements from `offset` on. The array is copied before the call returns. Writing all of
+   * the elements makes a tensor valid again that a failed operation spoilt.
+   */
   write(data: TypedArray, offset = 0): void {
     expectInteger('offset', offset, 0, this.size);
     if (dtypeOf(data) !== this.dtype) throw new ArgumentError(expected(`${this.dtype} array`, 'data', data));
     if (offset + data.length > this.size) {
       throw new ShapeError(expected(`at most ${this.size - offset} elements`, 'data', data.length));
     }
+    const whole = data.length === this.size;
     for (let start = 0; start < data.length; start += WRITE_ELEMENTS) {
-      this.device.backend.write(this.handle, offset + start, data.subarray(start, start + WRITE_ELEMENTS));
+      const part = data.subarray(start, start + WRITE_ELEMENTS);
+      this.device.backend.write(this.handle, offset + start, part, whole);
     }
+    this.memory.changes++;
   }
 
   /** Another tensor of the same memory, in another shape of the same size; without gradient. @internal */
   view(shape: Shape): Tensor {
-    return new Tensor(this.device.backend.view(this.handle, shape), shape, this.dtype, this.device);
+    return new Tensor(
+      this.device.backend.view(this.handle, shape),
+      shape,
+      this.dtype,
+      this.device,
+      this.memory,
+    );
   }
 
   /** Frees the memory, as soon as no other view and no graph needs it. */
@@ -97,6 +120,7 @@ export class Tensor implements Disposable {
     keep(this);
     this.device.backend.release(this.#handle);
     this.#handle = undefined;
+    this.memory.views--;
     this.grad?.dispose();
     this.link?.release();
     this.link = undefined;
@@ -149,13 +173,20 @@ export function empty(shape: Shape, options: TensorOptions = {}): Tensor {
   const code = DTYPES.indexOf(dtype);
   if (code < 0) throw new ArgumentError(expected(`one of ${DTYPES.join(', ')}`, 'dtype', dtype));
   const dims = checkShape(shape);
+  const requiresGrad = options.requiresGrad ?? false;
+  if (requiresGrad && dtype !== 'float32')
+    throw new ArgumentError(expected('float32 of a tensor that requires a gradient', 'dtype', dtype));
   const result = new Tensor(device.backend.empty(device.index, code, dims), dims, dtype, device);
-  result.requiresGrad = options.requiresGrad ?? false;
+  result.requiresGrad = requiresGrad;
   return result;
 }
 
-/** A tensor of one value. */
+/**
+ * A tensor of one value.
+ * @throws {ArgumentError} where the dtype has no such value
+ */
 export function full(shape: Shape, value: number, options: TensorOptions = {}): Tensor {
+  expectNumber('value', value, options.dtype ?? 'float32');
   const result = empty(shape, options);
   result.device.backend.fill({ value }, result.handle);
   return result;
@@ -194,6 +225,8 @@ export function rand(shape: Shape, options: RandomOptions & { low?: number; high
 }
 
 function randomParams(options: RandomOptions) {
+  if ((options.dtype ?? 'float32') !== 'float32')
+    throw new ArgumentError(expected('float32', 'dtype', options.dtype));
   return {
     seed: expectInteger('seed', options.seed, 0),
     stream: expectInteger('stream', options.stream ?? 0, 0),
@@ -230,15 +263,15 @@ function dtypeOf(data: TypedArray): DType {
   throw new ArgumentError(expected('Float32Array, Int32Array or Uint8Array', 'data', data));
 }
 
-const RANGES = { float32: [0, 0], int32: [-(2 ** 31), 2 ** 31 - 1], uint8: [0, 255] } as const;
+function expectNumber(name: string, value: unknown, dtype: DType): void {
+  if (dtype === 'int32') expectInteger(name, value, -(2 ** 31), 2 ** 31 - 1);
+  else if (dtype === 'uint8') expectInteger(name, value, 0, 255);
+  else if (typeof value !== 'number') throw new ArgumentError(expected('number', name, value));
+}
 
 function flatten(data: NestedNumbers, dtype: DType): TypedArray {
   const flat = (Array.isArray(data) ? data.flat(8) : [data]) as number[];
-  const [low, high] = RANGES[dtype];
-  for (const value of flat) {
-    if (typeof value !== 'number') throw new ArgumentError(expected('numbers', 'data', value));
-    if (dtype !== 'float32') expectInteger(`${dtype} data`, value, low, high);
-  }
+  for (const value of flat) expectNumber(`${dtype} data`, value, dtype);
   if (dtype === 'int32') return Int32Array.from(flat);
   return dtype === 'uint8' ? Uint8Array.from(flat) : Float32Array.from(flat);
 }

@@ -3,6 +3,7 @@ import { backward, noGrad } from '../lib/autograd.js';
 import { Device } from '../lib/device.js';
 import { ArgumentError, DisposedError, ShapeError } from '../lib/errors.js';
 import {
+  adamStep,
   add,
   conv2d,
   linear,
@@ -12,6 +13,7 @@ import {
   relu,
   reshape,
   scale,
+  sgdStep,
   softmaxCrossEntropy,
   tanh,
   to,
@@ -107,8 +109,18 @@ describe('autograd', () => {
     tidy(async () => {
       const [a, b] = [leaf(1), leaf(2)];
       backward(add(a, b));
+      a.grad?.write(Float32Array.of(5));
+      expect(await numbers(b.grad)).to.deep.equal([1]);
       a.grad?.dispose();
       expect(await numbers(b.grad)).to.deep.equal([1]);
+    }));
+
+  it('gives no leaf the memory of the cotangent', () =>
+    tidy(async () => {
+      const [x, dy] = [leaf(1, 2), tensor([[3], [4]])];
+      backward(reshape(x, [2, 1]), dy);
+      dy.write(Float32Array.of(5, 6));
+      expect(await numbers(x.grad)).to.deep.equal([3, 4]);
     }));
 
   it('gives gradients to leaves that require them, and to nothing else', () =>
@@ -253,6 +265,87 @@ describe('autograd', () => {
         expect(liveBuffers(), 'live buffers').to.be.at.most(used);
         expect(used - start, 'one gradient, less what tanh kept').to.be.at.most(1);
       });
+    });
+
+    it('a graph that is used up in part: nothing was added anywhere', () =>
+      tidy(async () => {
+        const [x, w] = [leaf(1), leaf(1)];
+        const h = scale(x, 2);
+        const [a, b] = [relu(h), add(scale(w, 3), h)];
+        backward(a);
+        expect(() => backward(b)).to.throw(DisposedError, 'scale');
+        expect(w.grad).to.equal(undefined);
+        expect(await numbers(x.grad)).to.deep.equal([2]);
+      }));
+
+    describe('numbers that changed since they were kept', () => {
+      const changes: readonly [string, (x: Tensor) => void][] = [
+        ['write', (x) => x.write(Float32Array.of(9), 3)],
+        ['write of a reshaped view', (x) => reshape(x, [4]).write(Float32Array.of(9))],
+        ['sgdStep', (x) => sgdStep(x, ones(x), ones(x), { lr: 1, momentum: 0, weightDecay: 0 })],
+        [
+          'adamStep',
+          (x) =>
+            adamStep(x, ones(x), ones(x), ones(x), {
+              lr: 1,
+              beta1: 0,
+              beta2: 0,
+              eps: 1,
+              weightDecay: 0,
+              step: 1,
+            }),
+        ],
+      ];
+      const kept: readonly [string, (x: Tensor) => { y: Tensor; changed: Tensor }][] = [
+        [
+          'an input',
+          (x) => ({
+            y: matmul(
+              x,
+              tensor([
+                [1, 2],
+                [3, 4],
+              ]),
+            ),
+            changed: x,
+          }),
+        ],
+        ['an output', (x) => output(tanh(x))],
+        ['an output of lrn', (x) => output(lrn(reshape(x, [1, 1, 1, 4])))],
+        ['an input of lrn', (x) => ({ y: lrn(reshape(x, [1, 1, 1, 4])), changed: x })],
+        ['weights', (x) => ({ y: linear(tensor([[1, 2]]), x), changed: x })],
+      ];
+      const output = (y: Tensor) => ({ y, changed: y });
+      for (const [what, change] of changes) {
+        for (const [where, compute] of kept) {
+          it(`${what}: ${where}`, () => {
+            tidy(() => {
+              const x = tensor(
+                [
+                  [1, 2],
+                  [3, 4],
+                ],
+                undefined,
+                { requiresGrad: true },
+              );
+              const { y, changed } = compute(x);
+              noGrad(() => change(changed));
+              expect(() => backward(y, ones(y))).to.throw(ArgumentError, 'written in place');
+              expect(x.grad).to.equal(undefined);
+            });
+          });
+        }
+      }
+
+      it('what no backward needs may change', () =>
+        tidy(async () => {
+          const x = leaf(1, 2);
+          const y = scale(x, 3);
+          x.write(Float32Array.of(7, 7));
+          y.write(Float32Array.of(7, 7));
+          backward(y, ones(y));
+          expect(await numbers(x.grad)).to.deep.equal([3, 3]);
+        }));
     });
   });
 

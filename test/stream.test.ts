@@ -93,6 +93,15 @@ describe('stream', () => {
         expect(await full([2], 7, { device: 'cpu:1' }).data()).to.deep.equal(Float32Array.of(7, 7));
       }));
 
+    it('is forgotten when all of the tensor is written anew, not when a part is', () =>
+      tidy(async () => {
+        const y = poisoned();
+        y.write(Float32Array.of(1));
+        await expectFailure(y.data(), 'add');
+        y.write(Float32Array.of(1, 2));
+        expect(await relu(y).data()).to.deep.equal(Float32Array.of(1, 2));
+      }));
+
     it('gives its memory back', async () => {
       await cpu.synchronize();
       const { liveBuffers } = cpu.memory();

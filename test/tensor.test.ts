@@ -126,6 +126,12 @@ describe('tensor', () => {
       ['a shape that is no array', ArgumentError, () => zeros(3 as unknown as number[])],
       ['9 dimensions', ShapeError, () => zeros([1, 1, 1, 1, 1, 1, 1, 1, 1])],
       ['another dtype', ArgumentError, () => zeros([1], { dtype: 'float64' as 'float32' })],
+      ['a fill that is no number', ArgumentError, () => full([1], '1' as unknown as number)],
+      ['a fill that is no integer', ArgumentError, () => full([1], 0.5, { dtype: 'int32' })],
+      ['a fill out of range', ArgumentError, () => full([1], 256, { dtype: 'uint8' })],
+      ['random integers', ArgumentError, () => randn([1], { seed: 1, dtype: 'int32' })],
+      ['random bytes', ArgumentError, () => rand([1], { seed: 1, dtype: 'uint8' })],
+      ['gradients of integers', ArgumentError, () => zeros([1], { dtype: 'int32', requiresGrad: true })],
       ['a negative seed', ArgumentError, () => rand([1], { seed: -1 })],
       ['a fractional stream', ArgumentError, () => randn([1], { seed: 1, stream: 0.5 })],
     ];

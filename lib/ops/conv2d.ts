@@ -16,7 +16,7 @@ export interface Conv2dOptions {
   dilation?: Pair;
   /** Input and output channels are split into so many groups that do not see each other. Default 1. */
   groups?: number;
-  /** max(0, …) of the result, fused. Default false. */
+  /** max(0, …) of the result, fused: a NaN may come out as 0, as from oneDNN and cuDNN. Default false. */
   relu?: boolean;
 }
 

@@ -8,6 +8,7 @@ import { dimension, expectShape, expectTensors, output } from './check.js';
  * @param x `[N, in]`
  * @param weight `[out, in]`
  * @param options.bias `[out]`
+ * @param options.relu fused: a NaN may come out as 0, as from oneDNN and cuDNN
  * @returns `[N, out]`
  */
 export function linear(

@@ -46,7 +46,7 @@ export function lrn(x: Tensor, options: LrnOptions = {}): Tensor {
   if (saved === null) return y;
 
   return record('lrn', y, [x], (tape) => {
-    const state = tape.own(saved, x);
+    const state = tape.own(saved, x, y);
     return (dy) => {
       const dx = output(dy);
       backend.lrnBackward(params, state, dy.handle, dx.handle);

@@ -40,7 +40,7 @@ export function maxPool2d(x: Tensor, options: MaxPool2dOptions): Tensor {
 
   const { shape } = x;
   return record('maxPool2d', y, [x], (tape) => {
-    const state = tape.own(saved, x);
+    const state = tape.own(saved, x, y);
     return (dy) => {
       const dx = output(dy, shape);
       backend.maxPool2dBackward(params, state, dy.handle, dx.handle);

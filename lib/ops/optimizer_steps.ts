@@ -6,6 +6,7 @@ import { expectSameShape, expectTensors } from './check.js';
 /**
  * The paper's rule (section 5), in place: v ← momentum·v − weightDecay·lr·w − lr·g; w ← w + v.
  * @param w weights, @param v velocity, @param g gradient: of one shape
+ * @throws {NonFiniteError} when `w` is read, where a weight is not finite afterwards
  */
 export function sgdStep(w: Tensor, v: Tensor, g: Tensor, params: SgdParams): void {
   expectTensors({}, { w, v, g });
@@ -15,11 +16,13 @@ export function sgdStep(w: Tensor, v: Tensor, g: Tensor, params: SgdParams): voi
   expectFinite('momentum', params.momentum);
   expectFinite('weightDecay', params.weightDecay);
   w.device.backend.sgdStep(params, g.handle, w.handle, v.handle);
+  for (const changed of [w, v]) changed.memory.changes++;
 }
 
 /**
  * Adam (Kingma and Ba, 2015, algorithm 1), in place; weight decay is added to the gradient, as in PyTorch's Adam.
  * @param w weights, @param m first moment, @param v second moment, @param g gradient: of one shape
+ * @throws {NonFiniteError} when `w` is read, where a weight is not finite afterwards
  */
 export function adamStep(w: Tensor, m: Tensor, v: Tensor, g: Tensor, params: AdamParams): void {
   expectTensors({}, { w, m, v, g });
@@ -33,4 +36,5 @@ export function adamStep(w: Tensor, m: Tensor, v: Tensor, g: Tensor, params: Ada
   expectFinite('weightDecay', params.weightDecay);
   expectInteger('step', params.step, 1);
   w.device.backend.adamStep(params, g.handle, w.handle, m.handle, v.handle);
+  for (const changed of [w, m, v]) changed.memory.changes++;
 }

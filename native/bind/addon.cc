@@ -37,7 +37,8 @@ Napi::Value view(const Napi::CallbackInfo& info) {
 
 void releaseHandle(const Napi::CallbackInfo& info) { release(info.Env(), info[0]); }
 
-/// write(handle, offset in elements, typed array): the array is copied before the call returns.
+/// write(handle, offset in elements, typed array, whether it is part of writing all of the tensor): the array
+/// is copied before the call returns.
 void write(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Handle& handle = unwrapHandle(env, info[0]);
@@ -50,10 +51,14 @@ void write(const Napi::CallbackInfo& info) {
   const auto* source = static_cast<const uint8_t*>(array.ArrayBuffer().Data()) + array.ByteOffset();
   auto staged = std::make_shared<std::vector<uint8_t>>(source, source + array.ByteLength());
   deviceOf(info, handle.device)
-      .stream.push({"write", {}, {handle.fate}, [staged, target = handle.view(), offset](Context& context) {
+      .stream.push({"write",
+                    {},
+                    {handle.fate},
+                    [staged, target = handle.view(), offset](Context& context) {
                       upload(context, static_cast<uint8_t*>(target.data) + offset, staged->data(),
                              staged->size());
-                    }});
+                    },
+                    info[3].ToBoolean()});
 }
 
 Napi::Value newTypedArray(Napi::Env env, DType dtype, size_t count) {

@@ -179,7 +179,8 @@ void topKHits(Context&, const TopKParams&, const Tensor& logits, const Tensor& l
 
 // ---- Optimizers -------------------------------------------------------------------------------------------
 
-/// `w` and the optimizer's state are updated in place.
+/// `w` and the optimizer's state are updated in place. Fails with NotFinite, at the latest when a result is
+/// next read, where a weight is not finite afterwards: behind a ReLU such weights may go unseen.
 
 struct SgdParams {
   double lr, momentum, weightDecay;

@@ -94,12 +94,17 @@ void Stream::run(int device) {
 
 void Stream::execute(Operation& operation, Context& context) {
   std::shared_ptr<const Failure> failure;
-  for (const auto* fates : {&operation.reads, &operation.writes})
-    for (const FatePtr& fate : *fates)
+  const auto findFailure = [&failure](const std::vector<FatePtr>& fates) {
+    for (const FatePtr& fate : fates)
       if (!failure) failure = fate->failure();
+  };
+  findFailure(operation.reads);
+  if (!operation.overwrites) findFailure(operation.writes);
   if (!failure) {
     try {
       operation.run(context);
+      if (operation.overwrites)
+        for (const FatePtr& fate : operation.writes) fate->poison(nullptr);
       return;
     } catch (const Error& error) {
       failure = std::make_shared<Failure>(Failure{operation.name, error.what(), error.code()});

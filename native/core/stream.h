@@ -49,10 +49,12 @@ class Event {
 class Stream {
  public:
   /// An operation: skipped when one of `reads` or `writes` is poisoned; `writes` are poisoned when it fails.
+  /// One that sets all of its `writes` anew makes them valid again.
   struct Operation {
     const char* name;
     std::vector<FatePtr> reads, writes;
     std::function<void(Context&)> run;
+    bool overwrites = false;
   };
   using Done = std::function<void(std::shared_ptr<const Failure>)>;
 

@@ -22,7 +22,7 @@ SIMD_CLONES void addBiasRelu(int64_t rows, int64_t columns, int64_t ld, const fl
     if (bias != nullptr)
       for (int64_t i = 0; i < columns; ++i) y[i] += bias[i];
     if (relu)
-      for (int64_t i = 0; i < columns; ++i) y[i] = y[i] > 0 ? y[i] : 0;
+      for (int64_t i = 0; i < columns; ++i) y[i] = y[i] < 0 ? 0 : y[i];
   }
 }
 

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { Device } from '../../lib/device.js';
-import { ArgumentError } from '../../lib/errors.js';
-import { SGD } from '../../lib/optim/index.js';
+import { ArgumentError, NonFiniteError } from '../../lib/errors.js';
+import { Adam, SGD } from '../../lib/optim/index.js';
 import { Random } from '../../lib/random.js';
 import { full, type Tensor, tensor, zeros } from '../../lib/tensor.js';
 import { expectClose, expectEqual } from '../support/compare.js';
@@ -153,6 +153,31 @@ describe('optimizers', () => {
     optimizer.step();
     expect([await a.item(), await b.item()]).to.deep.equal([1, 0]);
   });
+
+  for (const [name, make] of [
+    ['SGD', (w: Tensor) => new SGD([w], { lr: 1 })],
+    ['Adam', (w: Tensor) => new Adam([w], { lr: 1, eps: 0 })],
+  ] as const) {
+    for (const value of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+      it(`tell that ${name} came to ${value}`, async () => {
+        // Past what one thread takes, and past the vectors.
+        const gradient = new Float32Array(40_003).fill(1);
+        gradient[40_001] = value;
+        using w = parameter(new Float32Array(40_003));
+        using optimizer = make(w);
+        setGradient(w, gradient);
+        optimizer.step();
+        const failure = await w.data().catch((error: unknown) => error);
+        expect(failure).to.be.instanceOf(NonFiniteError);
+        expect(String(failure)).to.match(
+          /Step failed: Expected finite weights for the tensor of shape \[40003\]/,
+        );
+        await Device.get()
+          .synchronize()
+          .catch(() => {});
+      });
+    }
+  }
 
   it('keep gradients until zeroGrad, which frees them', () => {
     using w = parameter([1], 'cpu:2');
