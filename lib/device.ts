@@ -12,6 +12,8 @@ export class Device {
     readonly backend: NativeBackend,
   ) {}
 
+  #threads: number | undefined;
+
   private static readonly known = new Map<string, Device>();
 
   /**
@@ -62,9 +64,16 @@ export class Device {
     return this.backend.queued(this.index);
   }
 
+  /** What the last bits of results depend on: equal seeds give equal bits where all of it is equal. */
+  get arithmetic(): Readonly<Record<string, string>> {
+    const { devices: _, ...facts } = this.backend.describe();
+    return this.#threads === undefined ? facts : { ...facts, threads: String(this.#threads) };
+  }
+
   /** Threads of each operation. Results are repeatable bit by bit for equal numbers of threads only. */
   setThreads(threads: number): void {
-    this.backend.setThreads(this.index, expectInteger('threads', threads, 1, 1024));
+    this.#threads = expectInteger('threads', threads, 1, 1024);
+    this.backend.setThreads(this.index, this.#threads);
   }
 
   toString(): string {

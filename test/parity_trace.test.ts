@@ -32,7 +32,7 @@ describe('ten steps of AlexNet as PyTorch makes them', () => {
     using labels = tensor(Int32Array.from({ length: BATCH }, (_, i) => i % CLASSES));
 
     for (const [step, wanted] of losses.entries()) {
-      if (step === DROP_AFTER) optimizer.setRate(0.1);
+      if (step === DROP_AFTER) optimizer.setLrFactor(0.1);
       const loss = await tidy(() => {
         const value = softmaxCrossEntropy(model.forward(images), labels);
         backward(value);

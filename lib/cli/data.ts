@@ -1,7 +1,6 @@
 import type { Dataset } from '../data/dataset.js';
 import { ImageFolder } from '../data/folder.js';
 import { Shapes } from '../data/shapes.js';
-import { DataError, expected } from '../errors.js';
 import type { Tell } from './output.js';
 import { SHAPES } from './recipes.js';
 import type { DataFolders, Settings } from './settings.js';
@@ -40,25 +39,4 @@ export async function openFolder(
     tell(`${root}: ${length} of the files left out, no pictures, such as ${first.file} (${first.reason})`);
   }
   return folder;
-}
-
-/** @throws {DataError} where the data of a run to resume are not those that it began with */
-export function expectSameData(
-  { train, validation }: Data,
-  settings: Settings,
-  classes: readonly string[],
-): void {
-  const check = (what: string, name: string | null, received: unknown, same: boolean): void => {
-    if (same) return;
-    const message = expected(what, name ?? 'the drawn shapes', received);
-    throw new DataError(`${message}: the data may not change on --resume`);
-  };
-  const sameClasses = JSON.stringify(train.classes) === JSON.stringify(classes);
-  check(`classes [${classes.join(', ')}]`, settings.data, train.classes, sameClasses);
-  for (const [dataset, pictures, name] of [
-    [train, settings.trainPictures, settings.data],
-    [validation, settings.valPictures, settings.val],
-  ] as const) {
-    check(`${pictures} pictures`, name, dataset.length, dataset.length === pictures);
-  }
 }

@@ -120,9 +120,10 @@ export function resumedSettings(
     threads: given.threads ?? saved.threads,
     device: given.device ?? saved.device,
   };
-  const changes = (['data', 'val', 'epochs', 'threads', 'device'] as const)
+  const changes = (['data', 'val', 'epochs', 'device'] as const)
     .filter((name) => settings[name] !== saved[name])
-    .map((name) => `${name}: ${settings[name]} instead of ${saved[name] ?? 'all'}`);
+    .map((name) => `${name}: ${settings[name]} instead of ${saved[name]}`);
+  if (settings.epochs !== saved.epochs) changes.push('the learning rate now falls over all of these epochs');
   return { settings, changes };
 }
 

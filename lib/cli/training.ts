@@ -8,13 +8,14 @@ import { AlexNet } from '../models/alexnet.js';
 import { Adam, type Optimizer, type Schedule, SGD, WarmupLinearDecay } from '../optim/index.js';
 import type { EndEvent } from '../train/events.js';
 import { ModelFile } from '../train/model_file.js';
-import { Trainer } from '../train/trainer.js';
+import { type Resumed, Trainer } from '../train/trainer.js';
 import { parseTrainingState } from '../train/training_state.js';
-import { type Data, drawnShapes, expectSameData, openFolders } from './data.js';
+import { type Data, drawnShapes, openFolders } from './data.js';
 import { count, teller, writeLine } from './output.js';
 import { BarProgress, describeValidation, JsonProgress, LineProgress, type Progress } from './progress.js';
 import { PHOTOS, SHAPES } from './recipes.js';
 import { foldersOf, newSettings, parseSettings, resumedSettings, type Settings } from './settings.js';
+import { stoppable } from './stop.js';
 import type { TrainOptions } from './train.js';
 
 interface Run {
@@ -23,8 +24,9 @@ interface Run {
   /** Folder of the checkpoints. */
   out: string;
   json: boolean;
-  /** To go on from. */
+  /** To go on from, and what is no longer as it was. */
   checkpoint?: ModelFile;
+  changes?: readonly string[];
 }
 
 /** `alexnet train`. */
@@ -52,21 +54,17 @@ async function resume(given: TrainOptions, folder: string): Promise<void> {
   const tell = teller(json);
   await using checkpoint = await openCheckpoint(folder);
   const { path, info } = checkpoint;
-  const { epoch, notes } = parseTrainingState(info.training, path);
+  const { notes } = parseTrainingState(info.training, path);
   const { settings, changes } = resumedSettings(given, parseSettings(notes, path));
   Device.get(settings.device);
   const { data: train, val } = settings;
   const data =
     train === null || val === null ? drawnShapes(settings) : await openFolders({ data: train, val }, tell);
-  expectSameData(data, settings, info.classes);
   const out = await writableFolder(given.out ?? folder);
-  tell(`Going on from ${path}, after epoch ${epoch} of ${settings.epochs}`);
-  for (const change of changes) tell(`  ${change}`);
-  if (epoch >= settings.epochs) tell('Nothing is left to do. --epochs may be raised');
-  await run({ settings, data, out, json, checkpoint });
+  await run({ settings, data, out, json, checkpoint, changes });
 }
 
-async function run({ settings, data, out, json, checkpoint }: Run): Promise<void> {
+async function run({ settings, data, out, json, checkpoint, changes = [] }: Run): Promise<void> {
   const { preset, init, dropout, seed, batch, epochs, threads } = settings;
   const device = Device.get(settings.device);
   if (threads !== null) device.setThreads(threads);
@@ -74,7 +72,7 @@ async function run({ settings, data, out, json, checkpoint }: Run): Promise<void
   using optimizer = makeOptimizer(settings, model);
   const loader = new Loader(data.train, { batchSize: batch, crop: model.inputSize, training: true });
   const progress = makeProgress(json, epochs);
-  const trainer = new Trainer({
+  using trainer = new Trainer({
     model,
     optimizer,
     schedule: makeSchedule(settings, loader.batches),
@@ -88,14 +86,16 @@ async function run({ settings, data, out, json, checkpoint }: Run): Promise<void
     onEvent: (event) => progress.onEvent(event),
   });
   try {
-    if (checkpoint !== undefined) await trainer.resume(checkpoint);
+    if (checkpoint !== undefined) {
+      const resumed = await trainer.resume(checkpoint);
+      for (const line of describeResumed(checkpoint.path, resumed, epochs, changes)) teller(json)(line);
+    }
     if (!json) for (const line of describe(settings, data, model, loader.batches)) writeLine(line);
-    const end = await trainer.fit(epochs);
+    const end = await stoppable((signal) => trainer.fit(epochs, { signal }));
     progress.close();
     if (!json) for (const line of describeEnd(end)) writeLine(line);
   } finally {
     progress.close();
-    trainer.dispose();
   }
 }
 
@@ -158,7 +158,26 @@ function describe(settings: Settings, { train, validation }: Data, model: AlexNe
   return lines;
 }
 
-function describeEnd({ val, checkpoint }: EndEvent): string[] {
+function describeResumed(
+  path: string,
+  { epoch, stepOfEpoch, inexact }: Resumed,
+  epochs: number,
+  changes: readonly string[],
+): string[] {
+  const steps = stepOfEpoch === 0 ? '' : ` and ${stepOfEpoch} steps of the next`;
+  const lines = [`Going on from ${path}, after epoch ${epoch} of ${epochs}${steps}`];
+  lines.push(...[...changes, ...inexact].map((change) => `  ${change}`));
+  if (inexact.length > 0)
+    lines.push('  so the run is no longer what it would have been without the stop, bit for bit');
+  if (epoch >= epochs) lines.push('Nothing is left to do. --epochs may be raised');
+  return lines;
+}
+
+function describeEnd({ complete, epoch, step, val, checkpoint }: EndEvent): string[] {
+  if (!complete)
+    return [
+      `Stopped after step ${step}, epoch ${epoch} being complete. Saved ${checkpoint}: --resume goes on`,
+    ];
   const lines = val === null ? [] : [`At the end: ${describeValidation(val)}`];
   if (checkpoint !== null)
     lines.push(`Saved ${checkpoint}, and best.safetensors, that of the lowest validation loss`);

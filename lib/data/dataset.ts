@@ -16,6 +16,8 @@ export interface Dataset {
   readonly length: number;
   /** Their names; a label is an index into them. */
   readonly classes: readonly string[];
+  /** Tells this data set from others of as many samples: a run can be resumed only with the same. */
+  readonly fingerprint?: string;
   /**
    * Sample `index`, from 0 to length − 1: the same picture at each call. Samples that are batched together have the same
    * height and width. May be called again before the promise of an earlier call is settled.

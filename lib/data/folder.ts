@@ -1,6 +1,7 @@
+import { createHash } from 'node:crypto';
 import type { Dirent } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { expectInteger } from '../check.js';
 import { DataError } from '../errors.js';
 import type { Dataset, Sample } from './dataset.js';
@@ -29,6 +30,8 @@ export class ImageFolder implements Dataset {
   readonly files: readonly string[];
   /** What lies in the class folders and is left out. */
   readonly skipped: readonly SkippedFile[];
+  /** A hash of the pictures' paths in the folder, and of how long the files are. */
+  readonly fingerprint: string;
   readonly #labels: readonly number[];
   readonly #size: number;
 
@@ -36,9 +39,11 @@ export class ImageFolder implements Dataset {
     classes: readonly string[],
     pictures: readonly { file: string; label: number }[],
     skipped: readonly SkippedFile[],
+    fingerprint: string,
     size: number,
   ) {
     this.classes = classes;
+    this.fingerprint = fingerprint;
     this.files = pictures.map(({ file }) => file);
     this.#labels = pictures.map(({ label }) => label);
     this.skipped = skipped;
@@ -82,7 +87,11 @@ export class ImageFolder implements Dataset {
         throw unusable(root, `class ${name} has no pictures${why}`);
       }
     }
-    return new ImageFolder(classes, pictures, skipped, size);
+    const fingerprint = await fingerprintOf(
+      root,
+      pictures.map(({ file }) => file),
+    );
+    return new ImageFolder(classes, pictures, skipped, fingerprint, size);
   }
 
   get length(): number {
@@ -95,6 +104,15 @@ export class ImageFolder implements Dataset {
     const [file = '', label = 0] = [this.files[index], this.#labels[index]];
     return { ...(await decodeImage(file, { size: this.#size })), label };
   }
+}
+
+async function fingerprintOf(root: string, files: readonly string[]): Promise<string> {
+  const hash = createHash('sha256');
+  const bytes = await mapBounded(files, PROBES, async (file) => (await stat(file)).size);
+  files.forEach((file, i) => {
+    hash.update(JSON.stringify([relative(root, file), bytes[i]]));
+  });
+  return hash.digest('hex');
 }
 
 function unusable(root: string, reason: string, cause?: unknown): DataError {

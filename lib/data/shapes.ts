@@ -91,6 +91,7 @@ const LEAST_CONTRAST = 64;
 export class Shapes implements Dataset {
   readonly classes: readonly string[] = CLASSES;
   readonly length: number;
+  readonly fingerprint: string;
   readonly #seed: number;
   readonly #stream: number;
   readonly #size: number;
@@ -101,6 +102,7 @@ export class Shapes implements Dataset {
     this.#seed = expectInteger('seed', options.seed ?? 0, 0);
     this.#size = expectInteger('size', options.size ?? 256, 8);
     this.#stream = substream(STREAMS.shapes, part === 'train' ? 0 : 1);
+    this.fingerprint = `drawn shapes, ${part}, seed ${this.#seed}, ${this.#size} pixels`;
   }
 
   /** Picture `index`, of class `index % 10`. It does not depend on how many there are. */

@@ -54,7 +54,7 @@ export abstract class Optimizer {
   }
 
   /** Multiplies all base rates by `factor` from the next step on; a schedule calls it. */
-  setRate(factor: number): void {
+  setLrFactor(factor: number): void {
     this.#rate = expectInRange('factor', factor, 0, Number.MAX_VALUE);
   }
 

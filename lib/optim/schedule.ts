@@ -9,7 +9,7 @@ export type ScheduleState = Readonly<Record<string, number>>;
  * {@link ReduceLROnPlateau} are functions of them alone, so that a resumed run needs nothing else.
  */
 export abstract class Schedule {
-  abstract rate(step: number, epoch: number): number;
+  abstract factor(step: number, epoch: number): number;
 
   /** Tells the validation error, 0 or more, of the epoch that has just ended. */
   onEpochEnd(_validationError: number): void {}
@@ -24,7 +24,7 @@ export abstract class Schedule {
 
 /** The base rate throughout. */
 export class ConstantLR extends Schedule {
-  override rate(): number {
+  override factor(): number {
     return 1;
   }
 }
@@ -40,7 +40,7 @@ export class StepLR extends Schedule {
     this.#gamma = expectInRange('gamma', gamma, 0, 1);
   }
 
-  override rate(_step: number, epoch: number): number {
+  override factor(_step: number, epoch: number): number {
     return this.#gamma ** Math.floor(epoch / this.#stepEpochs);
   }
 }
@@ -59,7 +59,7 @@ export class MultiStepLR extends Schedule {
     this.#gamma = expectInRange('gamma', gamma, 0, 1);
   }
 
-  override rate(_step: number, epoch: number): number {
+  override factor(_step: number, epoch: number): number {
     return this.#gamma ** this.#milestones.filter((milestone) => milestone <= epoch).length;
   }
 }
@@ -98,7 +98,7 @@ export class ReduceLROnPlateau extends Schedule {
     this.#times = expectInteger('times', times, 0);
   }
 
-  override rate(): number {
+  override factor(): number {
     return this.#factor ** this.#reductions;
   }
 
@@ -156,7 +156,7 @@ export class WarmupLinearDecay extends Schedule {
     this.#finalFraction = expectInRange('finalFraction', finalFraction, 0, 1);
   }
 
-  override rate(step: number): number {
+  override factor(step: number): number {
     const done = step + 1;
     if (done <= this.#warmupSteps) return done / this.#warmupSteps;
     const decayed = Math.min(1, (done - this.#warmupSteps) / (this.#totalSteps - this.#warmupSteps));

@@ -36,8 +36,14 @@ const BATCH = 64;
 /**
  * The centre crop's figures over a whole data set, in evaluation mode; restores the model's mode.
  * @throws {DataError} for an empty data set
+ * @throws the reason of `signal`, where that is aborted before the end
  */
-export async function evaluate(model: Module, input: InputPipeline, dataset: Dataset): Promise<Evaluation> {
+export async function evaluate(
+  model: Module,
+  input: InputPipeline,
+  dataset: Dataset,
+  signal?: AbortSignal,
+): Promise<Evaluation> {
   if (dataset.length === 0) throw new DataError(expected('at least one picture', 'data set', 0));
   const perClass = dataset.classes.map((name) => ({ class: name, count: 0, top1: 0, top5: 0 }));
   const guesses = Math.min(5, dataset.classes.length);
@@ -47,6 +53,7 @@ export async function evaluate(model: Module, input: InputPipeline, dataset: Dat
   try {
     const loader = new Loader(dataset, { batchSize: BATCH, crop: input.preprocessing.crop, training: false });
     for await (const batch of loader.epoch(0)) {
+      signal?.throwIfAborted();
       const [loss, top1, top5] = await noGrad(() =>
         tidy(() => {
           const labels = tensor(batch.labels, [batch.labels.length], { device: input.device });

@@ -29,13 +29,16 @@ export interface EpochEvent {
   best: boolean;
 }
 
-/** The figures are those of the last checkpoint. */
+/** The figures are those of the last complete epoch. */
 export interface EndEvent {
   event: 'end';
+  /** False where training was stopped before all its epochs; `step` may be in the middle of the epoch after `epoch`. */
+  complete: boolean;
   epoch: number;
   step: number;
   train: { loss: number; top1: number } | null;
   val: Metrics | null;
+  /** The newest, from which training can go on. */
   checkpoint: string | null;
 }
 

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { backward } from '../autograd.js';
 import { expectInteger } from '../check.js';
-import type { Dataset } from '../data/dataset.js';
+import { type Dataset, readSample } from '../data/dataset.js';
 import { type Batch, Loader } from '../data/loader.js';
 import { meanColour } from '../data/mean.js';
-import { ArgumentError, expected, TrainingError } from '../errors.js';
+import { ArgumentError, DataError, expected, NonFiniteError, TrainingError } from '../errors.js';
 import { makeFolder } from '../io/folder.js';
 import type { AlexNet } from '../models/alexnet.js';
 import { softmaxCrossEntropy, topKHits } from '../ops/index.js';
@@ -13,10 +13,16 @@ import { ConstantLR, type Schedule } from '../optim/schedule.js';
 import { tidy } from '../scope.js';
 import { tensor } from '../tensor.js';
 import { evaluate, type Metrics } from './evaluate.js';
-import type { EndEvent, EpochEvent, StepEvent, TrainEvent } from './events.js';
-import { type ModelFile, saveModelFile } from './model_file.js';
+import type { EndEvent, StepEvent, TrainEvent } from './events.js';
+import { ModelFile, saveModelFile } from './model_file.js';
 import { InputPipeline, type Preprocessing } from './preprocessing.js';
-import { parseTrainingState, type TrainingState } from './training_state.js';
+import {
+  identityOf,
+  NO_SUMS,
+  type Progress,
+  parseTrainingState,
+  type TrainingState,
+} from './training_state.js';
 
 export interface TrainerOptions {
   model: AlexNet;
@@ -29,7 +35,7 @@ export interface TrainerOptions {
   batchSize?: number;
   /** Of shuffling, crops and mirroring. Default 0. */
   seed?: number;
-  /** How pictures become inputs. Default: crops of 227 from 256, minus the training set's mean colour, times 1/60. */
+  /** How pictures become inputs. Default: crops of 227 pixels, minus the training set's mean colour, times 1/60. */
   preprocessing?: Preprocessing;
   /** Folder of the checkpoints `last.safetensors` and `best.safetensors`; made if missing. Default: none are written. */
   out?: string;
@@ -37,6 +43,16 @@ export interface TrainerOptions {
   notes?: Readonly<Record<string, unknown>>;
   /** Called in order; a `step` event as soon as its loss is known. */
   onEvent?: (event: TrainEvent) => void;
+}
+
+/** Where a resumed run goes on. */
+export interface Resumed {
+  /** Complete epochs. */
+  epoch: number;
+  /** Steps of the epoch after them that are done. */
+  stepOfEpoch: number;
+  /** What makes the results other than those of a run that was never stopped, such as another instruction set. */
+  inexact: string[];
 }
 
 /** A step that was enqueued, and whose numbers have not been read yet. */
@@ -52,19 +68,22 @@ const STEPS_IN_FLIGHT = 2;
 /** Trains a model by backpropagation through softmax cross-entropy, with validation and a checkpoint each epoch. */
 export class Trainer {
   readonly #options: TrainerOptions;
+  readonly #batchSize: number;
+  readonly #seed: number;
   readonly #schedule: Schedule;
   readonly #loader: Loader;
-  readonly #classes: readonly string[];
-  #state: TrainingState;
+  #condition: 'ready' | 'busy' | 'failed' = 'ready';
+  #progress: Progress = { epoch: 0, step: 0, sums: NO_SUMS, train: null, val: null, best: null };
   #input: InputPipeline | undefined;
+  #checkpoint: string | null = null;
   #lastStepMs = 0;
 
+  /** @throws {ArgumentError} where the data have not as many classes as the model */
   constructor(options: TrainerOptions) {
     const { model, train, validation } = options;
-    const batchSize = expectInteger('batchSize', options.batchSize ?? 128, 1);
-    const seed = expectInteger('seed', options.seed ?? 0, 0);
     this.#options = options;
-    this.#classes = train.classes;
+    this.#batchSize = expectInteger('batchSize', options.batchSize ?? 128, 1);
+    this.#seed = expectInteger('seed', options.seed ?? 0, 0);
     this.#schedule = options.schedule ?? new ConstantLR();
     for (const [name, dataset] of Object.entries({ train, validation })) {
       if (dataset !== undefined && dataset.classes.length !== model.config.classes) {
@@ -73,18 +92,7 @@ export class Trainer {
       }
     }
     const crop = options.preprocessing?.crop ?? model.inputSize;
-    this.#loader = new Loader(train, { batchSize, crop, training: true, seed });
-    this.#state = {
-      epoch: 0,
-      step: 0,
-      batchSize,
-      seed,
-      train: null,
-      val: null,
-      best: null,
-      optimizer: {},
-      schedule: {},
-    };
+    this.#loader = new Loader(train, { batchSize: this.#batchSize, crop, training: true, seed: this.#seed });
   }
 
   get stepsPerEpoch(): number {
@@ -93,50 +101,72 @@ export class Trainer {
 
   /** Epochs that are complete. */
   get epoch(): number {
-    return this.#state.epoch;
+    return this.#progress.epoch;
+  }
+
+  get #stepOfEpoch(): number {
+    return this.#progress.step - this.#progress.epoch * this.stepsPerEpoch;
   }
 
   /**
-   * Goes on where a checkpoint was written: weights, optimizer, schedule, random numbers, counters.
-   * @throws {FileFormatError} where the checkpoint is of another model or optimizer
+   * Goes on where a checkpoint was written, in the middle of an epoch too: weights, optimizer, schedule, random numbers,
+   * counters. On the same machine the run becomes what it would have been without the stop, bit for bit.
+   * @param from a checkpoint's file, or its folder: the `last.safetensors` in it
+   * @throws {FileFormatError} where it is no checkpoint, or one of another optimizer
+   * @throws {ArgumentError} {@link DataError} that name what may not change, and did: classes, preset, dropout, batch size,
+   *   seed, data
    */
-  async resume(checkpoint: ModelFile): Promise<void> {
+  async resume(from: string | ModelFile): Promise<Resumed> {
+    if (typeof from !== 'string') return this.#resume(from);
+    await using file = await ModelFile.open(from);
+    return await this.#resume(file);
+  }
+
+  async #resume(file: ModelFile): Promise<Resumed> {
     const { model, optimizer } = this.#options;
-    const state = parseTrainingState(checkpoint.info.training, checkpoint.path);
-    for (const key of ['batchSize', 'seed'] as const) {
-      if (state[key] !== this.#state[key]) {
-        throw new ArgumentError(
-          `${expected(String(state[key]), key, this.#state[key])}: the checkpoint was made so`,
-        );
-      }
-    }
-    await checkpoint.loadWeights(model);
-    await checkpoint.loadOptimizer(optimizer);
-    optimizer.load(state.optimizer);
-    this.#schedule.load(state.schedule);
-    if (state.generator !== undefined) model.generator.load(state.generator);
-    this.#setInput(checkpoint.info.preprocessing);
-    this.#state = state;
+    const state = parseTrainingState(file.info.training, file.path);
+    this.#expectSameRun(file, state);
+    return this.#alone('resume', async () => {
+      await file.loadOptimizer(optimizer);
+      await file.loadWeights(model);
+      optimizer.load(state.optimizer);
+      this.#schedule.load(state.schedule);
+      model.generator.load(state.generator);
+      this.#setInput(file.info.preprocessing);
+      const { epoch, step, sums, train, val, best } = state;
+      this.#progress = { epoch, step, sums, train, val, best };
+      this.#checkpoint = file.path;
+      return {
+        epoch,
+        stepOfEpoch: this.#stepOfEpoch,
+        inexact: changes(state.arithmetic, model.device.arithmetic),
+      };
+    });
   }
 
   /**
-   * Trains until `epochs` epochs are complete.
-   * @throws {TrainingError} as soon as a loss is not finite; the checkpoints are those of the last epoch then
+   * Trains until `epochs` epochs are complete, or until `signal` is aborted: the steps under way are finished then, a
+   * checkpoint is written, and the `end` event says `complete: false`. After a failure the trainer is of no more use: a new
+   * one can resume from the last checkpoint.
+   * @throws {TrainingError} as soon as a loss or a weight is not finite; the checkpoints are those of before
+   * @throws {FileWriteError} where a checkpoint cannot be written; says what the folder holds
+   * @throws {DataError} where a picture cannot be had
    */
-  async fit(epochs: number): Promise<EndEvent> {
+  async fit(epochs: number, { signal }: { signal?: AbortSignal } = {}): Promise<EndEvent> {
     expectInteger('epochs', epochs, 1);
-    if (this.#options.out !== undefined) await makeFolder(this.#options.out);
-    if (this.#input === undefined)
-      this.#setInput(this.#options.preprocessing ?? (await this.#defaultPreprocessing()));
-    while (this.#state.epoch < epochs) {
-      const epochEvent = await this.#epoch();
-      this.#options.onEvent?.(epochEvent);
-    }
-    const { epoch, step, train, val } = this.#state;
-    const checkpoint = this.#options.out === undefined ? null : join(this.#options.out, 'last.safetensors');
-    const end: EndEvent = { event: 'end', epoch, step, train, val, checkpoint };
-    this.#options.onEvent?.(end);
-    return end;
+    return this.#alone('fit', async () => {
+      const { out, onEvent } = this.#options;
+      if (out !== undefined) await makeFolder(out);
+      if (this.#input === undefined) {
+        this.#setInput(this.#options.preprocessing ?? (await this.#defaultPreprocessing()));
+      }
+      while (this.#progress.epoch < epochs && !signal?.aborted) await this.#epoch(signal);
+      const { epoch, step, train, val } = this.#progress;
+      const complete = epoch >= epochs;
+      const end: EndEvent = { event: 'end', complete, epoch, step, train, val, checkpoint: this.#checkpoint };
+      onEvent?.(end);
+      return end;
+    });
   }
 
   /** Frees what the trainer made; the model and the optimizer are their makers'. */
@@ -144,10 +174,61 @@ export class Trainer {
     this.#input?.dispose();
   }
 
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  async #alone<T>(call: string, body: () => Promise<T>): Promise<T> {
+    if (this.#condition !== 'ready') {
+      const [wanted, received] =
+        this.#condition === 'busy'
+          ? ['that does nothing else', 'one in the middle of fit() or resume()']
+          : ['of which no call failed', 'one whose last call did: a new one can resume from a checkpoint'];
+      throw new TrainingError(`Expected trainer ${wanted} for ${call}() but received ${received}`);
+    }
+    this.#condition = 'busy';
+    try {
+      const result = await body();
+      this.#condition = 'ready';
+      return result;
+    } finally {
+      if (this.#condition === 'busy') this.#condition = 'failed';
+    }
+  }
+
+  #expectSameRun({ info }: ModelFile, state: TrainingState): void {
+    const { model, train, validation } = this.#options;
+    const same = <E extends Error>(
+      error: new (message: string) => E,
+      name: string,
+      saved: unknown,
+      now: unknown,
+    ): void => {
+      const [was, is] = [saved, now].map((value) => JSON.stringify(value));
+      if (was !== is)
+        throw new error(`Expected ${was} for ${name} but received ${is}: it may not change on resuming`);
+    };
+    same(DataError, 'classes', info.classes, train.classes);
+    for (const name of ['preset', 'classes', 'dropout'] as const) {
+      same(ArgumentError, name, info.model[name], model.config[name]);
+    }
+    same(ArgumentError, 'batchSize', state.batchSize, this.#batchSize);
+    same(ArgumentError, 'seed', state.seed, this.#seed);
+    for (const [name, saved, dataset] of [
+      ['training data', state.data.train, train],
+      ['validation data', state.data.validation, validation],
+    ] as const) {
+      const now = dataset === undefined ? null : identityOf(dataset);
+      same(DataError, `pictures of the ${name}`, saved?.pictures ?? null, now?.pictures ?? null);
+      same(DataError, `fingerprint of the ${name}`, saved?.fingerprint ?? null, now?.fingerprint ?? null);
+    }
+  }
+
   async #defaultPreprocessing(): Promise<Preprocessing> {
     const { train, model } = this.#options;
+    const { height, width } = await readSample(train, 0);
     const mean = await meanColour(train, { limit: 1000 });
-    return { resize: 256, crop: model.inputSize, mean, scale: [1 / 60, 1 / 60, 1 / 60] };
+    return { resize: Math.min(height, width), crop: model.inputSize, mean, scale: [1 / 60, 1 / 60, 1 / 60] };
   }
 
   #setInput(preprocessing: Preprocessing): void {
@@ -160,22 +241,25 @@ export class Trainer {
     return this.#input;
   }
 
-  async #epoch(): Promise<EpochEvent> {
-    const { model, validation } = this.#options;
-    model.train();
-    let [lossSum, hits, pictures] = [0, 0, 0];
+  /** The rest of an epoch, or as much of it as there is time for before `signal`. */
+  async #epoch(signal: AbortSignal | undefined): Promise<void> {
+    await this.#steps(signal);
+    const val = this.#stepOfEpoch < this.stepsPerEpoch ? undefined : await this.#validate(signal);
+    if (val === undefined) await this.#save('last');
+    else await this.#endEpoch(val);
+  }
+
+  async #steps(signal: AbortSignal | undefined): Promise<void> {
+    this.#options.model.train();
     const inFlight: InFlight[] = [];
     const settleOldest = async (): Promise<void> => {
       const oldest = inFlight.shift();
-      if (oldest === undefined) return;
-      const [loss, hit] = await this.#settle(oldest);
-      lossSum += loss * oldest.count;
-      hits += hit;
-      pictures += oldest.count;
+      if (oldest !== undefined) await this.#settle(oldest);
     };
     this.#lastStepMs = performance.now();
     try {
-      for await (const batch of this.#loader.epoch(this.#state.epoch)) {
+      for await (const batch of this.#loader.epoch(this.#progress.epoch, this.#stepOfEpoch)) {
+        if (signal?.aborted) break;
         inFlight.push(this.#step(batch));
         if (inFlight.length >= STEPS_IN_FLIGHT) await settleOldest();
       }
@@ -183,24 +267,14 @@ export class Trainer {
     } finally {
       await Promise.allSettled(inFlight.map((step) => step.numbers));
     }
-
-    const train = { loss: lossSum / pictures, top1: hits / pictures };
-    const val = validation === undefined ? null : await evaluate(model, this.#pipeline, validation);
-    if (val !== null && !Number.isFinite(val.loss)) {
-      throw new TrainingError(
-        `Expected finite validation loss for epoch ${this.#state.epoch + 1} but received ${val.loss}: the learning rate ` +
-          'is probably too high; the checkpoints are those of the epoch before',
-      );
-    }
-    return this.#endEpoch(train, val);
   }
 
   /** Enqueues forward, backward and update of one batch. */
   #step(batch: Batch): InFlight {
     const { model, optimizer } = this.#options;
     const input = this.#pipeline;
-    const { epoch, step } = this.#state;
-    optimizer.setRate(this.#schedule.rate(step, epoch));
+    const { epoch, step } = this.#progress;
+    optimizer.setLrFactor(this.#schedule.factor(step, epoch));
     const numbers = tidy(() => {
       const labels = tensor(batch.labels, [batch.labels.length], { device: model.device });
       const logits = model.forward(input.prepare(batch));
@@ -211,7 +285,7 @@ export class Trainer {
       optimizer.zeroGrad();
       return [loss.item(), hits.data<Int32Array>()] as const;
     });
-    this.#state = { ...this.#state, step: step + 1 };
+    this.#progress = { ...this.#progress, step: step + 1 };
     return {
       numbers: handled(Promise.all(numbers)),
       count: batch.labels.length,
@@ -226,51 +300,101 @@ export class Trainer {
     };
   }
 
-  async #settle({ numbers, count, event }: InFlight): Promise<[loss: number, hits: number]> {
-    const [loss, hit] = await numbers;
+  async #settle({ numbers, count, event }: InFlight): Promise<void> {
+    const advice = `the learning rate (${event.lr}) is probably too high for this initialisation and input scale`;
+    const [loss, hit] = await numbers.catch((cause: unknown) => {
+      if (!(cause instanceof NonFiniteError)) throw cause;
+      const message = `Expected finite weights before step ${event.step} but received NaN or infinity: ${advice}`;
+      throw new TrainingError(message, { cause });
+    });
     if (!Number.isFinite(loss)) {
-      throw new TrainingError(
-        `Expected finite loss for step ${event.step} but received ${loss}: the learning rate (${event.lr}) is probably ` +
-          'too high for this initialisation and input scale',
-      );
+      throw new TrainingError(`Expected finite loss for step ${event.step} but received ${loss}: ${advice}`);
     }
     const now = performance.now();
     const imagesPerSecond = (count / (now - this.#lastStepMs)) * 1000;
     this.#lastStepMs = now;
     const hits = hit.reduce((sum, one) => sum + one, 0);
+    const { sums } = this.#progress;
+    this.#progress.sums = {
+      loss: sums.loss + loss * count,
+      hits: sums.hits + hits,
+      pictures: sums.pictures + count,
+    };
     this.#options.onEvent?.({ ...event, loss, top1: hits / count, imagesPerSecond });
-    return [loss, hits];
   }
 
-  async #endEpoch(train: { loss: number; top1: number }, evaluated: Metrics | null): Promise<EpochEvent> {
-    const { model, optimizer, out, notes } = this.#options;
-    const val = evaluated && { loss: evaluated.loss, top1: evaluated.top1, top5: evaluated.top5 };
+  /** Null where there are no validation data; undefined where there was no time. */
+  async #validate(signal: AbortSignal | undefined): Promise<Metrics | null | undefined> {
+    const { model, validation } = this.#options;
+    if (validation === undefined) return null;
+    const evaluation = await evaluate(model, this.#pipeline, validation, signal).catch((error: unknown) => {
+      if (signal?.aborted && error === signal.reason) return undefined;
+      throw error;
+    });
+    if (evaluation === undefined) return undefined;
+    const { loss, top1, top5 } = evaluation;
+    if (!Number.isFinite(loss)) {
+      throw new TrainingError(
+        `Expected finite validation loss for epoch ${this.epoch + 1} but received ${loss}: the learning rate ` +
+          'is probably too high; the checkpoints are those of the epoch before',
+      );
+    }
+    return { loss, top1, top5 };
+  }
+
+  async #endEpoch(val: Metrics | null): Promise<void> {
+    const { step, epoch, sums, best: lowest } = this.#progress;
+    const train = { loss: sums.loss / sums.pictures, top1: sums.hits / sums.pictures };
     this.#schedule.onEpochEnd(1 - (val ?? train).top1);
     const figure = val?.loss ?? train.loss;
-    const best = this.#state.best === null || figure < this.#state.best;
-    const { step, epoch } = this.#state;
-    this.#state = {
-      ...this.#state,
+    const best = lowest === null || figure < lowest;
+    this.#progress = {
       epoch: epoch + 1,
+      step,
+      sums: NO_SUMS,
       train,
       val,
-      best: best ? figure : this.#state.best,
+      best: best ? figure : lowest,
+    };
+    if (best) await this.#save('best');
+    await this.#save('last');
+    this.#options.onEvent?.({ event: 'epoch', epoch: epoch + 1, step, train, val, best });
+  }
+
+  /** `last` is all that training needs to go on; `best` the model alone. */
+  async #save(which: 'last' | 'best'): Promise<void> {
+    const { model, optimizer, train, validation, out, notes } = this.#options;
+    if (out === undefined) return;
+    const path = join(out, `${which}.safetensors`);
+    const info = { model: model.config, classes: train.classes, preprocessing: this.#pipeline.preprocessing };
+    if (which === 'best') {
+      await saveModelFile(path, info, model);
+      return;
+    }
+    const training: TrainingState = {
+      ...this.#progress,
+      batchSize: this.#batchSize,
+      seed: this.#seed,
+      data: {
+        train: identityOf(train),
+        validation: validation === undefined ? null : identityOf(validation),
+      },
+      arithmetic: model.device.arithmetic,
       optimizer: optimizer.state(),
       schedule: this.#schedule.state(),
       generator: model.generator.state(),
+      ...(notes === undefined ? {} : { notes }),
     };
-    if (out !== undefined) {
-      const info = {
-        model: model.config,
-        classes: this.#classes,
-        preprocessing: this.#pipeline.preprocessing,
-      };
-      if (best) await saveModelFile(join(out, 'best.safetensors'), info, model);
-      const training = { ...this.#state, ...(notes === undefined ? {} : { notes }) };
-      await saveModelFile(join(out, 'last.safetensors'), { ...info, training }, model, optimizer);
-    }
-    return { event: 'epoch', epoch: epoch + 1, step, train, val, best };
+    await saveModelFile(path, { ...info, training }, model, optimizer);
+    this.#checkpoint = path;
   }
+}
+
+function changes(was: Readonly<Record<string, string>>, is: Readonly<Record<string, string>>): string[] {
+  const names = [...new Set([...Object.keys(was), ...Object.keys(is)])];
+  return names
+    .filter((name) => was[name] !== is[name])
+    .map((name) => `${name}: ${is[name] ?? 'none'} instead of ${was[name] ?? 'none'}`);
 }
 
 /** A promise that may reject before anyone awaits it. */

@@ -1,68 +1,105 @@
 import { expectFinite, expectInteger, expectObject } from '../check.js';
-import { FileFormatError, reasonOf } from '../errors.js';
+import type { Dataset } from '../data/dataset.js';
+import { expected, FileFormatError, reasonOf } from '../errors.js';
 import type { Metrics } from './evaluate.js';
 
-/** What a checkpoint holds beside tensors, so that training can go on exactly. Fit for JSON. */
-export interface TrainingState {
-  /** Complete epochs and steps. */
+/** How far training has come. */
+export interface Progress {
+  /** Complete epochs. */
   epoch: number;
+  /** Complete steps, of all epochs. */
   step: number;
-  batchSize: number;
-  seed: number;
-  /** The figures of the last epoch. */
+  /** Over the steps of the epoch that is not complete: of the pictures' losses, and of those whose class was guessed. */
+  sums: { loss: number; hits: number; pictures: number };
+  /** The figures of the last complete epoch. */
   train: { loss: number; top1: number } | null;
   val: Metrics | null;
   /** The lowest validation loss so far (training loss where there is no validation). */
   best: number | null;
+}
+
+/** What tells one data set from another. */
+export interface DataIdentity {
+  pictures: number;
+  fingerprint: string | null;
+}
+
+/** What a checkpoint holds beside tensors, so that training can go on exactly. Fit for JSON. */
+export interface TrainingState extends Progress {
+  batchSize: number;
+  seed: number;
+  data: { train: DataIdentity; validation: DataIdentity | null };
+  /** `Device.arithmetic` */
+  arithmetic: Readonly<Record<string, string>>;
   optimizer: Readonly<Record<string, number>>;
   schedule: Readonly<Record<string, number>>;
-  generator?: { seed: number; offset: number };
+  generator: { seed: number; offset: number };
   /** The caller's own. */
   notes?: Readonly<Record<string, unknown>>;
+}
+
+export const NO_SUMS: Progress['sums'] = { loss: 0, hits: 0, pictures: 0 };
+
+export function identityOf(dataset: Dataset): DataIdentity {
+  return { pictures: dataset.length, fingerprint: dataset.fingerprint ?? null };
 }
 
 /** @throws {FileFormatError} where the file has no training state, or a broken one */
 export function parseTrainingState(value: unknown, path: string): TrainingState {
   try {
     const state = expectObject('training', value);
+    const data = expectObject('data', state.data);
     return {
       epoch: expectInteger('epoch', state.epoch, 0),
       step: expectInteger('step', state.step, 0),
-      batchSize: expectInteger('batchSize', state.batchSize, 1),
-      seed: expectInteger('seed', state.seed, 0),
+      sums: pick('sums', state.sums, ['loss', 'hits', 'pictures']),
       train: state.train === null ? null : pick('train', state.train, ['loss', 'top1']),
       val: state.val === null ? null : pick('val', state.val, ['loss', 'top1', 'top5']),
       best: state.best === null ? null : expectFinite('best', state.best),
-      optimizer: numbers('optimizer', state.optimizer),
-      schedule: numbers('schedule', state.schedule),
-      ...(state.generator === undefined
-        ? {}
-        : { generator: pick('generator', state.generator, ['seed', 'offset']) }),
+      batchSize: expectInteger('batchSize', state.batchSize, 1),
+      seed: expectInteger('seed', state.seed, 0),
+      data: {
+        train: identity('data.train', data.train),
+        validation: data.validation === null ? null : identity('data.validation', data.validation),
+      },
+      arithmetic: members('arithmetic', state.arithmetic, expectString),
+      optimizer: members('optimizer', state.optimizer, expectFinite),
+      schedule: members('schedule', state.schedule, expectFinite),
+      generator: pick('generator', state.generator, ['seed', 'offset']),
       ...(state.notes === undefined ? {} : { notes: expectObject('notes', state.notes) }),
     };
   } catch (cause) {
-    throw new FileFormatError(
-      `Expected checkpoint for ${path} but received another file: ${reasonOf(cause)}`,
-      {
-        cause,
-      },
-    );
+    const reason = reasonOf(cause);
+    throw new FileFormatError(`Expected checkpoint for ${path} but received another file: ${reason}`, {
+      cause,
+    });
   }
 }
 
-function numbers(name: string, value: unknown): Record<string, number> {
-  return Object.fromEntries(
-    Object.entries(expectObject(name, value)).map(([key, number]) => [
-      key,
-      expectFinite(`${name}.${key}`, number),
-    ]),
-  );
+function identity(name: string, value: unknown): DataIdentity {
+  const { pictures, fingerprint } = expectObject(name, value);
+  return {
+    pictures: expectInteger(`${name}.pictures`, pictures, 1),
+    fingerprint: fingerprint === null ? null : expectString(`${name}.fingerprint`, fingerprint),
+  };
+}
+
+function members<T>(
+  name: string,
+  value: unknown,
+  expectMember: (name: string, value: unknown) => T,
+): Record<string, T> {
+  const entries = Object.entries(expectObject(name, value));
+  return Object.fromEntries(entries.map(([key, member]) => [key, expectMember(`${name}.${key}`, member)]));
 }
 
 function pick<K extends string>(name: string, value: unknown, keys: readonly K[]): Record<K, number> {
   const from = expectObject(name, value);
-  return Object.fromEntries(keys.map((key) => [key, expectFinite(`${name}.${key}`, from[key])])) as Record<
-    K,
-    number
-  >;
+  const entries = keys.map((key) => [key, expectFinite(`${name}.${key}`, from[key])]);
+  return Object.fromEntries(entries) as Record<K, number>;
+}
+
+function expectString(name: string, value: unknown): string {
+  if (typeof value === 'string') return value;
+  throw new FileFormatError(expected('string', name, value));
 }

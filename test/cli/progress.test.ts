@@ -30,7 +30,7 @@ function* events(): Generator<TrainEvent> {
       best: epoch === 1,
     };
   }
-  yield { event: 'end', epoch: 2, step: 2 * STEPS, train: null, val: null, checkpoint: null };
+  yield { event: 'end', complete: true, epoch: 2, step: 2 * STEPS, train: null, val: null, checkpoint: null };
 }
 
 /** What is written to stdout meanwhile. */

@@ -86,7 +86,7 @@ describe('command line: settings of a run that goes on', () => {
     expect(changes).to.deep.equal([
       `data: ${resolve('b')} instead of ${FOLDERS.data}`,
       'epochs: 30 instead of 10',
-      'threads: 1 instead of all',
+      'the learning rate now falls over all of these epochs',
     ]);
   });
 

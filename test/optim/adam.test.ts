@@ -47,7 +47,7 @@ describe('Adam', () => {
       for (let t = 1; t <= 20; t++) {
         const rate = t <= 12 ? 1 : 0.1;
         const gradient = draw();
-        optimizer.setRate(rate);
+        optimizer.setLrFactor(rate);
         step(optimizer, w, gradient);
         for (let i = 0; i < size; i++) {
           const weight = weights[i] ?? 0;

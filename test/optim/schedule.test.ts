@@ -10,17 +10,17 @@ import {
 } from '../../lib/optim/schedule.js';
 
 function overEpochs(schedule: Schedule, epochs: number): number[] {
-  return Array.from({ length: epochs }, (_, epoch) => schedule.rate(epoch * 100, epoch));
+  return Array.from({ length: epochs }, (_, epoch) => schedule.factor(epoch * 100, epoch));
 }
 
 function overSteps(schedule: Schedule, steps: number): number[] {
-  return Array.from({ length: steps }, (_, step) => schedule.rate(step, 0));
+  return Array.from({ length: steps }, (_, step) => schedule.factor(step, 0));
 }
 
 /** The rate of each epoch of a run with these validation errors. */
 function run(schedule: Schedule, errors: readonly number[], firstEpoch = 0): number[] {
   return errors.map((error, epoch) => {
-    const rate = schedule.rate(0, firstEpoch + epoch);
+    const rate = schedule.factor(0, firstEpoch + epoch);
     schedule.onEpochEnd(error);
     return rate;
   });

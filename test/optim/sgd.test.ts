@@ -25,7 +25,7 @@ describe('SGD', () => {
       [0.1, 0.665],
       [0.1, 0.6125],
     ] as const) {
-      optimizer.setRate(rate);
+      optimizer.setLrFactor(rate);
       setGradient(w, [1]);
       optimizer.step();
       optimizer.zeroGrad();
@@ -53,7 +53,7 @@ describe('SGD', () => {
     for (let step = 0; step < 20; step++) {
       const rate = step < 8 ? 1 : step < 14 ? 0.1 : 0.01;
       const gradient = draw();
-      optimizer.setRate(rate);
+      optimizer.setLrFactor(rate);
       setGradient(w, gradient);
       optimizer.step();
       optimizer.zeroGrad();
@@ -117,7 +117,7 @@ describe('optimizers', () => {
       { lr: 0.1, weightDecay: 0.5 },
     );
     expect(optimizer.lr).to.equal(0.1);
-    optimizer.setRate(0.5);
+    optimizer.setLrFactor(0.5);
     expect(optimizer.lr).to.equal(0.05);
     for (const w of [weight, bias, usual]) setGradient(w, [2]);
     optimizer.step();
@@ -239,7 +239,7 @@ describe('optimizers', () => {
       ['a negative decay', () => new SGD([w], { lr: 1, weightDecay: -1 }), /for weightDecay but received -1/],
       [
         'an infinite factor',
-        () => new SGD([w], { lr: 1 }).setRate(Number.POSITIVE_INFINITY),
+        () => new SGD([w], { lr: 1 }).setLrFactor(Number.POSITIVE_INFINITY),
         /for factor but received Infinity/,
       ],
     ];

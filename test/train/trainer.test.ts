@@ -5,65 +5,17 @@ import { expect } from 'chai';
 import {
   AlexNet,
   ArgumentError,
+  DataError,
   type Dataset,
-  type Optimizer,
+  FileWriteError,
   type Sample,
   SGD,
   type TrainEvent,
   Trainer,
-  type TrainerOptions,
   TrainingError,
 } from '../../lib/index.js';
 import { ModelFile } from '../../lib/train/model_file.js';
-
-/** Pictures of one grey level, by class, with a little of the index in them. */
-class Greys implements Dataset {
-  readonly classes = ['dark', 'light'];
-  constructor(readonly length: number) {}
-
-  get(index: number): Sample {
-    const label = index % 2;
-    const pixels = new Uint8Array(232 * 232 * 3).fill(label * 160 + 20 + (index % 16));
-    return { pixels, height: 232, width: 232, label };
-  }
-}
-
-const preprocessing = { resize: 232, crop: 227, mean: [127, 127, 127], scale: [0.02, 0.02, 0.02] } as const;
-
-function makeTrainer(
-  options: Partial<TrainerOptions> = {},
-  { lr = 1e-5, dropout = 0.5 } = {},
-): { trainer: Trainer; model: AlexNet; optimizer: Optimizer; events: TrainEvent[] } {
-  const model = new AlexNet({ classes: 2, init: 'he', dropout, seed: 3 });
-  const optimizer = new SGD(model.namedParameters(), { lr, momentum: 0.9, weightDecay: 5e-4 });
-  const events: TrainEvent[] = [];
-  const onEvent = (event: TrainEvent) => events.push(event);
-  const train = new Greys(8);
-  const trainer = new Trainer({
-    model,
-    optimizer,
-    train,
-    batchSize: 4,
-    seed: 5,
-    preprocessing,
-    onEvent,
-    ...options,
-  });
-  return { trainer, model, optimizer, events };
-}
-
-async function weightsOf(model: AlexNet): Promise<Map<string, Buffer>> {
-  const weights = new Map<string, Buffer>();
-  for (const [name, parameter] of model.namedParameters()) {
-    weights.set(name, Buffer.from((await parameter.data()).buffer));
-  }
-  return weights;
-}
-
-function expectEqualWeights(a: Map<string, Buffer>, b: Map<string, Buffer>): void {
-  expect([...a.keys()]).to.deep.equal([...b.keys()]);
-  for (const [name, bytes] of a) expect(b.get(name)?.equals(bytes), name).to.equal(true);
-}
+import { expectEqualWeights, Greys, makeRun, weightsOf } from './greys.js';
 
 describe('Trainer', function () {
   this.timeout(120_000);
@@ -74,8 +26,9 @@ describe('Trainer', function () {
   afterEach(() => rmSync(out, { recursive: true, force: true }));
 
   it('tells every step and epoch, learns, and leaves two checkpoints', async () => {
-    const { trainer, events } = makeTrainer({ out, validation: new Greys(6) }, { dropout: 0 });
-    const end = await trainer.fit(3);
+    using run = makeRun({ out, validation: new Greys(6) }, { dropout: 0 });
+    const { events } = run;
+    const end = await run.trainer.fit(3);
     expect(events.map((event) => event.event)).to.deep.equal([
       ...['step', 'step', 'epoch', 'step', 'step', 'epoch', 'step', 'step', 'epoch', 'end'],
     ]);
@@ -89,55 +42,31 @@ describe('Trainer', function () {
   it('gives the same weights bit for bit for the same seed, and others for another', async () => {
     const runs = [];
     for (const seed of [5, 5, 6]) {
-      const { trainer, model } = makeTrainer({ seed });
-      await trainer.fit(2);
-      runs.push(await weightsOf(model));
-      model.dispose();
+      using run = makeRun({ seed });
+      await run.trainer.fit(2);
+      runs.push(await weightsOf(run.model));
     }
     const [first = new Map(), second = new Map(), third = new Map()] = runs;
     expectEqualWeights(first, second);
     expect(third.get('fc8.weight')?.equals(first.get('fc8.weight') ?? Buffer.of())).to.equal(false);
   });
 
-  it('resumes from a checkpoint to the weights of the straight run', async () => {
-    const straight = makeTrainer();
-    await straight.trainer.fit(2);
-    const first = makeTrainer({ out });
-    await first.trainer.fit(1);
-    const second = makeTrainer({ out });
-    {
-      await using checkpoint = await ModelFile.open(out);
-      await second.trainer.resume(checkpoint);
-    }
-    expect(second.trainer.epoch).to.equal(1);
-    await second.trainer.fit(2);
-    expectEqualWeights(await weightsOf(second.model), await weightsOf(straight.model));
-  });
-
-  it('refuses to resume with another seed', async () => {
-    await makeTrainer({ out }).trainer.fit(1);
-    await using checkpoint = await ModelFile.open(out);
-    const failure = await makeTrainer({ seed: 6 })
-      .trainer.resume(checkpoint)
-      .then(
-        () => undefined,
-        (error: unknown) => error,
-      );
-    expect(failure).to.be.instanceOf(ArgumentError);
-    expect(String(failure)).to.match(/Expected 5 for seed but received 6/);
-  });
-
   it('stops at a loss that is not finite, naming the step, and keeps the last checkpoint', async () => {
-    await makeTrainer({ out }).trainer.fit(1);
+    {
+      using first = makeRun({ out });
+      await first.trainer.fit(1);
+    }
     const before = readFileSync(join(out, 'best.safetensors')).subarray(0, 100);
-    const { trainer } = makeTrainer({ out }, { lr: 1e20 });
-    const failure = await trainer.fit(5).then(
-      () => undefined,
-      (error: unknown) => error,
-    );
+    using run = makeRun({ out }, { lr: 1e20 });
+    const failure = await run.trainer.fit(5).catch((error: unknown) => error);
     expect(failure).to.be.instanceOf(TrainingError);
     expect(String(failure)).to.match(
-      /finite loss for step \d+ but received (NaN|-?Infinity).*learning rate \(10{20}\)/,
+      /finite (loss for|weights before) step \d+ but received (NaN|-?Infinity).*learning rate \(10{20}\)/,
+    );
+    const again = await run.trainer.fit(5).catch((error: unknown) => error);
+    expect(again).to.be.instanceOf(TrainingError);
+    expect(String(again)).to.match(
+      /of which no call failed for fit\(\) but received one whose last call did/,
     );
     expect(readFileSync(join(out, 'best.safetensors')).subarray(0, 100).equals(before)).to.equal(true);
   });
@@ -147,5 +76,50 @@ describe('Trainer', function () {
     const optimizer = new SGD(model.namedParameters(), { lr: 0.1 });
     expect(() => new Trainer({ model, optimizer, train: new Greys(4) })).to.throw(ArgumentError, '3 classes');
     model.dispose();
+  });
+
+  it('does one thing at a time', async () => {
+    using run = makeRun();
+    const fitting = run.trainer.fit(1);
+    const second = await run.trainer.fit(1).catch((error: unknown) => error);
+    expect(second).to.be.instanceOf(TrainingError);
+    expect(String(second)).to.match(/does nothing else for fit\(\) but received one in the middle/);
+    await fitting;
+    expect((await run.trainer.fit(1)).complete).to.equal(true);
+  });
+
+  it('says so when a checkpoint cannot be written', async () => {
+    const folder = join(out, 'run');
+    const onEvent = ({ event }: TrainEvent): void => {
+      if (event === 'step') rmSync(folder, { recursive: true, force: true });
+    };
+    using run = makeRun({ out: folder, onEvent });
+    const failure = await run.trainer.fit(1).catch((error: unknown) => error);
+    expect(failure).to.be.instanceOf(FileWriteError);
+    expect(String(failure)).to.match(
+      /best\.safetensors \(ENOENT.*\): no file was there before, and none is now/,
+    );
+  });
+
+  it('fails with the picture that cannot be had', async () => {
+    const train: Dataset = {
+      length: 8,
+      classes: ['dark', 'light'],
+      get(index): Sample {
+        if (index === 5) throw new Error('lost');
+        return new Greys(8).get(index);
+      },
+    };
+    using run = makeRun({ train });
+    const failure = await run.trainer.fit(1).catch((error: unknown) => error);
+    expect(failure).to.be.instanceOf(DataError);
+    expect(String(failure)).to.match(/sample 5 .*lost/);
+  });
+
+  it('takes the size of the pictures for its default preprocessing', async () => {
+    using run = makeRun({ out, preprocessing: undefined as never });
+    await run.trainer.fit(1);
+    await using file = await ModelFile.open(out);
+    expect(file.info.preprocessing).to.deep.include({ resize: 232, crop: 227 });
   });
 });

@@ -1,0 +1,192 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import {
+  Adam,
+  type AlexNet,
+  ArgumentError,
+  DataError,
+  type EpochEvent,
+  FileFormatError,
+  ReduceLROnPlateau,
+  type TrainEvent,
+  type TrainerOptions,
+} from '../../lib/index.js';
+import { expectEqualWeights, Greys, makeRun, type Run, weightsOf } from './greys.js';
+
+type Extras = Parameters<typeof makeRun>[1];
+
+const adam: Extras = { makeOptimizer: (model: AlexNet) => new Adam(model.namedParameters(), { lr: 1e-4 }) };
+/** Four steps an epoch. */
+const SIXTEEN = (): TrainerOptions['train'] => new Greys(16);
+const epochsOf = (run: Run): TrainEvent[] => run.events.filter((event) => event.event === 'epoch');
+
+describe('Trainer.resume', function () {
+  this.timeout(300_000);
+  let out = '';
+  beforeEach(() => {
+    out = mkdtempSync(join(tmpdir(), 'node-cudnn-resume-'));
+  });
+  afterEach(() => rmSync(out, { recursive: true, force: true }));
+
+  for (const [name, extras] of [
+    ['SGD', {}],
+    ['Adam', adam],
+  ] as const) {
+    it(`after epoch 2 of 4 gives the weights of the straight run, bit for bit: ${name}`, async () => {
+      const schedule = () => new ReduceLROnPlateau({ patience: 0, threshold: 0.9 });
+      using straight = makeRun({ schedule: schedule() }, extras);
+      await straight.trainer.fit(4);
+      {
+        using first = makeRun({ out, schedule: schedule() }, extras);
+        await first.trainer.fit(2);
+      }
+      using second = makeRun({ out, schedule: schedule() }, extras);
+      expect(await second.trainer.resume(out)).to.deep.equal({ epoch: 2, stepOfEpoch: 0, inexact: [] });
+      expect(second.trainer.epoch).to.equal(2);
+      await second.trainer.fit(4);
+      expectEqualWeights(await weightsOf(second.model), await weightsOf(straight.model));
+      expect(epochsOf(second)).to.deep.equal(epochsOf(straight).slice(2));
+    });
+  }
+
+  it('in the middle of an epoch is as exact, twice', async () => {
+    const options = () => ({ train: SIXTEEN(), validation: new Greys(6) });
+    using straight = makeRun(options());
+    await straight.trainer.fit(2);
+
+    /** Stops when the loss of `step` is known. */
+    const runUntil = async (step: number, resume: boolean): Promise<number> => {
+      const controller = new AbortController();
+      const onEvent = (event: TrainEvent): void => {
+        if (event.event === 'step' && event.step === step) controller.abort();
+      };
+      using run = makeRun({ ...options(), out, onEvent });
+      if (resume) await run.trainer.resume(out);
+      const end = await run.trainer.fit(2, { signal: controller.signal });
+      expect(end).to.include({ complete: false, epoch: 0, checkpoint: join(out, 'last.safetensors') });
+      expect(run.events.filter((event) => event.event === 'step').at(-1)).to.include({ step: end.step });
+      expect(run.events.at(-1)).to.equal(end);
+      return end.step;
+    };
+    const first = await runUntil(1, false);
+    expect(first).to.be.within(1, 3);
+    // The last step of the epoch: what is left of it is validation.
+    expect(await runUntil(4, true)).to.equal(4);
+
+    using last = makeRun({ ...options(), out });
+    expect(await last.trainer.resume(out)).to.deep.equal({ epoch: 0, stepOfEpoch: 4, inexact: [] });
+    const end = await last.trainer.fit(2);
+    expect(end).to.include({ complete: true, epoch: 2, step: 8 });
+    expect(epochsOf(last)).to.deep.equal(epochsOf(straight));
+    expectEqualWeights(await weightsOf(last.model), await weightsOf(straight.model));
+  });
+
+  it('keeps the figures of an epoch whole that was stopped in it', async () => {
+    using straight = makeRun({ train: SIXTEEN() });
+    await straight.trainer.fit(1);
+    const controller = new AbortController();
+    {
+      using first = makeRun({ train: SIXTEEN(), out, onEvent: () => controller.abort() });
+      await first.trainer.fit(1, { signal: controller.signal });
+    }
+    using second = makeRun({ train: SIXTEEN(), out });
+    await second.trainer.resume(out);
+    await second.trainer.fit(1);
+    const [wanted, actual] = [straight, second].map((run) => (epochsOf(run)[0] as EpochEvent).train);
+    expect(actual).to.deep.equal(wanted);
+  });
+
+  it('does nothing where the signal was aborted before', async () => {
+    using run = makeRun({ out });
+    const end = await run.trainer.fit(1, { signal: AbortSignal.abort() });
+    expect(end).to.deep.include({ complete: false, epoch: 0, step: 0, checkpoint: null });
+    expect(run.events).to.deep.equal([end]);
+  });
+
+  describe('from one checkpoint', () => {
+    let folder = '';
+    before(async () => {
+      folder = mkdtempSync(join(tmpdir(), 'node-cudnn-resume-'));
+      using run = makeRun({ out: folder, validation: new Greys(4) });
+      await run.trainer.fit(1);
+    });
+    after(() => rmSync(folder, { recursive: true, force: true }));
+
+    const others = (change: object): Greys => Object.assign(new Greys(8), change);
+    const same = () => ({ validation: new Greys(4) });
+    const refusals: readonly [string, new (message: string) => Error, RegExp, () => Run][] = [
+      ['seed', ArgumentError, /Expected 5 for seed but received 6/, () => makeRun({ ...same(), seed: 6 })],
+      [
+        'batch size',
+        ArgumentError,
+        /Expected 4 for batchSize but received 2/,
+        () => makeRun({ ...same(), batchSize: 2 }),
+      ],
+      [
+        'dropout',
+        ArgumentError,
+        /Expected 0.5 for dropout but received 0/,
+        () => makeRun(same(), { dropout: 0 }),
+      ],
+      [
+        'classes',
+        DataError,
+        /Expected \["dark","light"\] for classes but received \["light","dark"\]/,
+        () => makeRun({ ...same(), train: others({ classes: ['light', 'dark'] }) }),
+      ],
+      [
+        'number of pictures',
+        DataError,
+        /Expected 8 for pictures of the training data but received 12/,
+        () => makeRun({ ...same(), train: new Greys(12) }),
+      ],
+      [
+        'pictures',
+        DataError,
+        /Expected "greys" for fingerprint of the training data but received "others"/,
+        () => makeRun({ ...same(), train: others({ fingerprint: 'others' }) }),
+      ],
+      [
+        'validation',
+        DataError,
+        /Expected 4 for pictures of the validation data but received null/,
+        () => makeRun(),
+      ],
+      ['optimizer', FileFormatError, /optimizer\/m\/conv1\.weight/, () => makeRun(same(), adam)],
+    ];
+    for (const [what, type, message, make] of refusals) {
+      it(`refuses another ${what}, by name`, async () => {
+        using run = make();
+        const before = await weightsOf(run.model);
+        const failure = await run.trainer.resume(folder).catch((error: unknown) => error);
+        expect(failure).to.be.instanceOf(type);
+        expect(String(failure)).to.match(message);
+        expectEqualWeights(await weightsOf(run.model), before);
+      });
+    }
+
+    it('refuses a model without training state', async () => {
+      using run = makeRun(same());
+      const file = join(folder, 'best.safetensors');
+      const failure = await run.trainer.resume(file).catch((error: unknown) => error);
+      expect(failure).to.be.instanceOf(FileFormatError);
+      expect(String(failure)).to.match(/Expected checkpoint for .*best\.safetensors/);
+    });
+
+    it('says what makes it inexact, and goes on', async () => {
+      using run = makeRun(same());
+      const { device } = run.model;
+      const threads = Number(device.arithmetic.threads);
+      device.setThreads(threads + 1);
+      try {
+        const { inexact } = await run.trainer.resume(folder);
+        expect(inexact).to.deep.equal([`threads: ${threads + 1} instead of ${threads}`]);
+        expect((await run.trainer.fit(2)).epoch).to.equal(2);
+      } finally {
+        device.setThreads(threads);
+      }
+    });
+  });
+});
