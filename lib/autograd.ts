@@ -149,7 +149,7 @@ export function backward(loss: Tensor, cotangent?: Tensor): void {
   const root = loss.link;
   if (!(root instanceof GraphNode)) {
     throw new ArgumentError(
-      expected('tensor computed from one that requires a gradient', 'loss', loss.toString()),
+      `Expected tensor computed from one that requires a gradient for loss but received ${loss}`,
     );
   }
   if (cotangent === undefined && loss.size !== 1) {

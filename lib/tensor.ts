@@ -1,4 +1,4 @@
-import { expectFinite, expectInteger } from './check.js';
+import { expectFinite, expectInRange, expectInteger } from './check.js';
 import { Device, type DeviceLike } from './device.js';
 import { ArgumentError, DisposedError, expected, ShapeError } from './errors.js';
 import { DTYPES, type DType, type Handle, type TypedArray } from './native.js';
@@ -130,6 +130,11 @@ export class Tensor implements Disposable {
     this.dispose();
   }
 
+  /** What console.log shows. */
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.toString();
+  }
+
   toString(): string {
     return `Tensor(${this.dtype} [${this.shape.join(', ')}] on ${this.device.name}${this.disposed ? ', disposed' : ''})`;
   }
@@ -217,7 +222,7 @@ export function randn(shape: Shape, options: RandomOptions & { mean?: number; st
 /** Uniform numbers in [low, high), from Philox4x32-10. */
 export function rand(shape: Shape, options: RandomOptions & { low?: number; high?: number }): Tensor {
   const a = expectFinite('low', options.low ?? 0);
-  const b = expectFinite('high', options.high ?? 1);
+  const b = expectInRange('high', options.high ?? 1, a, Number.MAX_VALUE);
   const params = { a, b, ...randomParams(options) };
   const result = empty(shape, options);
   result.device.backend.randomUniform(params, result.handle);

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect } from 'chai';
@@ -132,6 +133,7 @@ describe('tensor', () => {
       ['random integers', ArgumentError, () => randn([1], { seed: 1, dtype: 'int32' })],
       ['random bytes', ArgumentError, () => rand([1], { seed: 1, dtype: 'uint8' })],
       ['gradients of integers', ArgumentError, () => zeros([1], { dtype: 'int32', requiresGrad: true })],
+      ['an upper bound under the lower', ArgumentError, () => rand([1], { seed: 1, low: 2, high: 1 })],
       ['a negative seed', ArgumentError, () => rand([1], { seed: -1 })],
       ['a fractional stream', ArgumentError, () => randn([1], { seed: 1, stream: 0.5 })],
     ];
@@ -285,5 +287,6 @@ describe('tensor', () => {
     using t = zeros([2, 3]);
     expect(t).to.be.instanceOf(Tensor);
     expect(`${t}`).to.equal('Tensor(float32 [2, 3] on cpu:0)');
+    expect(inspect({ t })).to.equal('{ t: Tensor(float32 [2, 3] on cpu:0) }');
   });
 });

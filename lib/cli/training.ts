@@ -1,5 +1,5 @@
 import { mkdtemp, rmdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { Loader } from '../data/loader.js';
 import { Device } from '../device.js';
 import { ArgumentError, reasonOf } from '../errors.js';
@@ -60,7 +60,7 @@ async function resume(given: TrainOptions, folder: string): Promise<void> {
   const { data: train, val } = settings;
   const data =
     train === null || val === null ? drawnShapes(settings) : await openFolders({ data: train, val }, tell);
-  const out = await writableFolder(given.out ?? folder);
+  const out = await writableFolder(given.out ?? dirname(path));
   await run({ settings, data, out, json, checkpoint, changes });
 }
 
@@ -90,10 +90,11 @@ async function run({ settings, data, out, json, checkpoint, changes = [] }: Run)
       const resumed = await trainer.resume(checkpoint);
       for (const line of describeResumed(checkpoint.path, resumed, epochs, changes)) teller(json)(line);
     }
-    if (!json) for (const line of describe(settings, data, model, loader.batches)) writeLine(line);
+    const say = json || trainer.epoch >= epochs ? () => {} : writeLine;
+    for (const line of describe(settings, data, model, loader.batches)) say(line);
     const end = await stoppable((signal) => trainer.fit(epochs, { signal }));
     progress.close();
-    if (!json) for (const line of describeEnd(end)) writeLine(line);
+    for (const line of describeEnd(end)) say(line);
   } finally {
     progress.close();
   }
@@ -118,10 +119,11 @@ function makeProgress(json: boolean, epochs: number): Progress {
 }
 
 async function openCheckpoint(folder: string): Promise<ModelFile> {
-  const path = join(folder, 'last.safetensors');
+  const path = folder.endsWith('.safetensors') ? folder : join(folder, 'last.safetensors');
   if (await exists(path)) return ModelFile.open(path);
   throw new ArgumentError(
-    `Expected folder with a checkpoint, last.safetensors, for --resume but received ${folder}`,
+    `Expected folder with a checkpoint, last.safetensors, for --resume but received ${folder}: the first is saved at the ` +
+      'end of an epoch, or when training is stopped by Ctrl-C',
   );
 }
 

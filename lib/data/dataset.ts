@@ -31,6 +31,8 @@ export interface Dataset {
  */
 export async function readSample(dataset: Dataset, index: number): Promise<Sample> {
   const sample = await get(dataset, index);
+  if (typeof sample !== 'object' || sample === null)
+    throw new DataError(expected('object', `sample ${index}`, sample));
   const { pixels, height, width, label } = sample;
   const name = (part: string) => `${part} of sample ${index}`;
   if (!(pixels instanceof Uint8Array)) throw new DataError(expected('Uint8Array', name('pixels'), pixels));

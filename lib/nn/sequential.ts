@@ -12,7 +12,9 @@ export class Sequential extends Module {
 
   constructor(layers: Readonly<Record<string, Module>> | Iterable<readonly [string, Module]>) {
     super();
-    for (const [name, layer] of Symbol.iterator in layers ? layers : Object.entries(layers)) {
+    for (const entry of Symbol.iterator in layers ? layers : Object.entries(layers)) {
+      if (!Array.isArray(entry)) throw new ArgumentError(expected('[name, module]', 'a layer', entry));
+      const [name, layer] = entry;
       if (!(layer instanceof Module)) throw new ArgumentError(expected('module', name, layer));
       if (this.#layers.has(name)) throw new ArgumentError(expected('each name once', 'layers', name));
       this.#layers.set(name, layer);

@@ -29,20 +29,16 @@ export interface Conv2dOptions {
 export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): Tensor {
   const bias = options.bias ?? null;
   expectTensors({}, bias === null ? { x, weight } : { x, weight, bias });
-  expectShape('x', x, [null, null, null, null]);
   expectShape('weight', weight, [null, null, null, null]);
   const [strideH, strideW] = expectPair('stride', options.stride ?? 1, 1);
   const [padH, padW] = expectPair('padding', options.padding ?? 0, 0);
   const [dilationH, dilationW] = expectPair('dilation', options.dilation ?? 1, 1);
   const groups = expectInteger('groups', options.groups ?? 1, 1);
   const relu = options.relu ?? false;
-  const channels = dimension(x, 3);
   const filters = dimension(weight, 0);
-  if (channels % groups !== 0)
-    throw new ShapeError(expected(`multiple of ${groups} groups`, 'channels of x', channels));
   if (filters % groups !== 0)
     throw new ShapeError(expected(`multiple of ${groups} groups`, 'filters', filters));
-  expectShape('weight', weight, [null, null, null, channels / groups]);
+  expectShape('x', x, [null, null, null, dimension(weight, 3) * groups]);
   if (bias !== null) expectShape('bias', bias, [filters]);
   const y = output(x, [
     dimension(x, 0),

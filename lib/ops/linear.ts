@@ -19,8 +19,8 @@ export function linear(
   const bias = options.bias ?? null;
   const relu = options.relu ?? false;
   expectTensors({}, bias === null ? { x, weight } : { x, weight, bias });
-  expectShape('x', x, [null, null]);
-  expectShape('weight', weight, [null, dimension(x, 1)]);
+  expectShape('weight', weight, [null, null]);
+  expectShape('x', x, [null, dimension(weight, 1)]);
   const outputs = dimension(weight, 0);
   if (bias !== null) expectShape('bias', bias, [outputs]);
   const y = output(x, [dimension(x, 0), outputs]);

@@ -76,6 +76,11 @@ export abstract class Optimizer {
     state: ReadonlyMap<string, Tensor>,
   ): void;
 
+  /** What it updates. */
+  *parameters(): Iterable<Tensor> {
+    for (const { parameter } of this.#slots) yield parameter;
+  }
+
   /** Frees all gradients. */
   zeroGrad(): void {
     for (const { parameter } of this.#slots) {
@@ -114,8 +119,8 @@ function entriesOf(
   const entries: Entry[] = [];
   const names = new Set<string>();
   const tensors = new Set<Tensor>();
-  for (const item of params) {
-    const group: ParameterGroup = 'params' in item ? item : { params: [item] };
+  for (const item of iterable<Tensor | readonly [string, Tensor] | ParameterGroup>(params)) {
+    const group: ParameterGroup = isGroup(item) ? item : { params: [item] };
     const lr = expectInRange('lr', group.lr ?? defaults.lr, 0, Number.MAX_VALUE);
     const weightDecay = expectInRange(
       'weightDecay',
@@ -123,8 +128,8 @@ function entriesOf(
       0,
       Number.MAX_VALUE,
     );
-    for (const element of group.params) {
-      const [name, parameter] = element instanceof Tensor ? [String(entries.length), element] : element;
+    for (const element of iterable(group.params)) {
+      const [name, parameter] = Array.isArray(element) ? element : [String(entries.length), element];
       if (!(parameter instanceof Tensor)) throw new ArgumentError(expected('tensor', name, parameter));
       if (names.has(name) || tensors.has(parameter))
         throw new ArgumentError(expected('each parameter once', 'params', name));
@@ -135,6 +140,15 @@ function entriesOf(
   }
   if (entries.length === 0) throw new ArgumentError(expected('at least one parameter', 'params', 0));
   return entries;
+}
+
+function iterable<T>(params: Iterable<T>): Iterable<T> {
+  if (typeof params === 'object' && params !== null && Symbol.iterator in params) return params;
+  throw new ArgumentError(expected('iterable of parameters, such as model.parameters(),', 'params', params));
+}
+
+function isGroup(item: Tensor | readonly [string, Tensor] | ParameterGroup): item is ParameterGroup {
+  return typeof item === 'object' && item !== null && 'params' in item;
 }
 
 function zerosLike(parameter: Tensor): Tensor {

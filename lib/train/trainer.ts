@@ -4,9 +4,17 @@ import { expectInteger } from '../check.js';
 import { type Dataset, readSample } from '../data/dataset.js';
 import { type Batch, Loader } from '../data/loader.js';
 import { meanColour } from '../data/mean.js';
-import { ArgumentError, DataError, expected, NonFiniteError, TrainingError } from '../errors.js';
+import {
+  ArgumentError,
+  DataError,
+  expected,
+  FileWriteError,
+  NonFiniteError,
+  reasonOf,
+  TrainingError,
+} from '../errors.js';
 import { makeFolder } from '../io/folder.js';
-import type { AlexNet } from '../models/alexnet.js';
+import { AlexNet } from '../models/alexnet.js';
 import { softmaxCrossEntropy, topKHits } from '../ops/index.js';
 import type { Optimizer } from '../optim/optimizer.js';
 import { ConstantLR, type Schedule } from '../optim/schedule.js';
@@ -78,10 +86,19 @@ export class Trainer {
   #checkpoint: string | null = null;
   #lastStepMs = 0;
 
-  /** @throws {ArgumentError} where the data have not as many classes as the model */
+  /**
+   * @throws {ArgumentError} where the data have not as many classes as the model, or others in validation, or the optimizer
+   *   updates what is not the model's
+   */
   constructor(options: TrainerOptions) {
-    const { model, train, validation } = options;
-    this.#options = options;
+    const { model, optimizer, train, validation, notes } = options;
+    if (!(model instanceof AlexNet)) throw new ArgumentError(expected('AlexNet', 'model', model));
+    const parameters = new Set(model.parameters());
+    for (const parameter of optimizer.parameters()) {
+      if (parameters.has(parameter)) continue;
+      throw new ArgumentError(`Expected parameters of the model for optimizer but received ${parameter}`);
+    }
+    this.#options = { ...options, ...(notes === undefined ? {} : { notes: copyOfJson(notes) }) };
     this.#batchSize = expectInteger('batchSize', options.batchSize ?? 128, 1);
     this.#seed = expectInteger('seed', options.seed ?? 0, 0);
     this.#schedule = options.schedule ?? new ConstantLR();
@@ -90,6 +107,11 @@ export class Trainer {
         const what = `${model.config.classes} classes, as the model has,`;
         throw new ArgumentError(expected(what, `${name} data`, dataset.classes.length));
       }
+    }
+    if (validation !== undefined && JSON.stringify(validation.classes) !== JSON.stringify(train.classes)) {
+      throw new ArgumentError(
+        expected(`classes [${train.classes.join(', ')}]`, 'validation data', validation.classes),
+      );
     }
     const crop = options.preprocessing?.crop ?? model.inputSize;
     this.#loader = new Loader(train, { batchSize: this.#batchSize, crop, training: true, seed: this.#seed });
@@ -156,7 +178,7 @@ export class Trainer {
     expectInteger('epochs', epochs, 1);
     return this.#alone('fit', async () => {
       const { out, onEvent } = this.#options;
-      if (out !== undefined) await makeFolder(out);
+      if (out !== undefined) await makeOut(out);
       if (this.#input === undefined) {
         this.#setInput(this.#options.preprocessing ?? (await this.#defaultPreprocessing()));
       }
@@ -395,6 +417,22 @@ function changes(was: Readonly<Record<string, string>>, is: Readonly<Record<stri
   return names
     .filter((name) => was[name] !== is[name])
     .map((name) => `${name}: ${is[name] ?? 'none'} instead of ${was[name] ?? 'none'}`);
+}
+
+async function makeOut(folder: string): Promise<void> {
+  await makeFolder(folder).catch((cause: unknown) => {
+    throw new FileWriteError(`Cannot make the folder ${folder} (${reasonOf(cause)})`, { cause });
+  });
+}
+
+function copyOfJson(notes: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  try {
+    return JSON.parse(JSON.stringify(notes));
+  } catch (cause) {
+    throw new ArgumentError(`Expected what JSON can say for notes but received ${reasonOf(cause)}`, {
+      cause,
+    });
+  }
 }
 
 /** A promise that may reject before anyone awaits it. */

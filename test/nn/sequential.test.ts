@@ -203,6 +203,7 @@ describe('Sequential', () => {
       ArgumentError,
       'Expected module for a but received "relu" of type string',
     );
+    expect(() => new Sequential([new ReLU()] as never)).to.throw(ArgumentError, '[name, module] for a layer');
     const twice: [string, Module][] = [
       ['a', new ReLU()],
       ['a', new ReLU()],

@@ -214,6 +214,16 @@ describe('optimizers', () => {
     after(() => w.dispose());
 
     const wrong: [string, () => unknown, RegExp][] = [
+      [
+        'a model',
+        () => new SGD({} as never, { lr: 1 }),
+        /iterable of parameters, such as model\.parameters\(\), for params/,
+      ],
+      [
+        'a group without params',
+        () => new SGD([{ parameters: [w] } as never], { lr: 1 }),
+        /Expected tensor for 0/,
+      ],
       ['no parameters', () => new SGD([], { lr: 1 }), /at least one parameter for params but received 0/],
       [
         'a name twice',

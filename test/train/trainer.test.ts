@@ -8,11 +8,14 @@ import {
   DataError,
   type Dataset,
   FileWriteError,
+  Linear,
   type Sample,
   SGD,
   type TrainEvent,
   Trainer,
   TrainingError,
+  tidy,
+  zeros,
 } from '../../lib/index.js';
 import { ModelFile } from '../../lib/train/model_file.js';
 import { expectEqualWeights, Greys, makeRun, weightsOf } from './greys.js';
@@ -76,6 +79,48 @@ describe('Trainer', function () {
     const optimizer = new SGD(model.namedParameters(), { lr: 0.1 });
     expect(() => new Trainer({ model, optimizer, train: new Greys(4) })).to.throw(ArgumentError, '3 classes');
     model.dispose();
+  });
+
+  describe('refuses', () => {
+    const lights = Object.assign(new Greys(4), { classes: ['light', 'dark'] });
+    const refusals: readonly [string, RegExp, () => unknown][] = [
+      [
+        'validation of other classes',
+        /\[dark, light\] for validation data but received \[light, dark\]/,
+        () => makeRun({ validation: lights }),
+      ],
+      [
+        'an optimizer of other parameters',
+        /parameters of the model for optimizer but received Tensor\(float32 \[1\]/,
+        () => makeRun({}, { makeOptimizer: () => new SGD([zeros([1])], { lr: 1 }) }),
+      ],
+      [
+        'another model',
+        /AlexNet for model/,
+        () => makeRun({ model: new Linear(2, 2) as unknown as AlexNet }),
+      ],
+      [
+        'notes that JSON cannot say',
+        /what JSON can say for notes/,
+        () => {
+          const notes: Record<string, unknown> = {};
+          notes.notes = notes;
+          return makeRun({ notes });
+        },
+      ],
+    ];
+    for (const [what, message, make] of refusals) {
+      it(what, () => {
+        expect(() => tidy(make)).to.throw(ArgumentError, message);
+      });
+    }
+
+    it('a folder that cannot be made', async () => {
+      using run = makeRun({ out: '/proc/node-cudnn' });
+      const failure = await run.trainer.fit(1).catch((error: unknown) => error);
+      expect(failure).to.be.instanceOf(FileWriteError);
+      expect(String(failure)).to.match(/Cannot make the folder \/proc\/node-cudnn/);
+    });
   });
 
   it('does one thing at a time', async () => {
