@@ -10,6 +10,28 @@ export interface Sample {
   label: number;
 }
 
+/** A file that is no sample, because it could not be used. */
+export interface SkippedFile {
+  file: string;
+  reason: string;
+}
+
+/** A sample that could not be read when its turn came. */
+export interface SkippedSample {
+  index: number;
+  /** Null where the data set does not tell. */
+  file: string | null;
+  reason: string;
+}
+
+/** What becomes of samples that cannot be read. */
+export interface SkipOptions {
+  /** The first of them ends the reading with its DataError. Default false: they are left out. */
+  strict?: boolean;
+  /** Called for each that is left out, each time, in the order in which they would have come. */
+  onSkip?: (skipped: SkippedSample) => void;
+}
+
 /** Pictures to learn from or to be measured on. Anything of this form trains with `Trainer`. */
 export interface Dataset {
   /** How many samples there are. */
@@ -18,19 +40,33 @@ export interface Dataset {
   readonly classes: readonly string[];
   /** Tells this data set from others of as many samples: a run can be resumed only with the same. */
   readonly fingerprint?: string;
+  /** Of each sample: the file that it is read from. */
+  readonly files?: readonly string[];
+  /** Files that were found and are not among the samples: they count as left out. */
+  readonly skipped?: readonly SkippedFile[];
   /**
    * Sample `index`, from 0 to length − 1: the same picture at each call. Samples that are batched together have the same
-   * height and width. May be called again before the promise of an earlier call is settled.
+   * height and width. May be called again before the promise of an earlier call is settled. A sample for which it throws
+   * is left out.
    */
   get(index: number): Promise<Sample> | Sample;
 }
 
+/** A sample for which `get` failed. */
+export class Unreadable {
+  constructor(
+    readonly skipped: SkippedSample,
+    readonly error: DataError,
+  ) {}
+}
+
 /**
- * Sample `index` of a data set of anyone's.
- * @throws {DataError} naming the index, where it cannot be had or is not what a sample should be
+ * Sample `index` of a data set of anyone's, or why it cannot be read.
+ * @throws {DataError} naming the index, where it is not what a sample should be
  */
-export async function readSample(dataset: Dataset, index: number): Promise<Sample> {
+export async function readSample(dataset: Dataset, index: number): Promise<Sample | Unreadable> {
   const sample = await get(dataset, index);
+  if (sample instanceof Unreadable) return sample;
   if (typeof sample !== 'object' || sample === null)
     throw new DataError(expected('object', `sample ${index}`, sample));
   const { pixels, height, width, label } = sample;
@@ -49,12 +85,14 @@ export async function readSample(dataset: Dataset, index: number): Promise<Sampl
   return sample;
 }
 
-async function get(dataset: Dataset, index: number): Promise<Sample> {
+async function get(dataset: Dataset, index: number): Promise<Sample | Unreadable> {
   try {
     return await dataset.get(index);
   } catch (cause) {
-    throw new DataError(`Expected picture for sample ${index} but received an error: ${reasonOf(cause)}`, {
+    const reason = reasonOf(cause);
+    const error = new DataError(`Expected picture for sample ${index} but received an error: ${reason}`, {
       cause,
     });
+    return new Unreadable({ index, file: dataset.files?.[index] ?? null, reason }, error);
   }
 }

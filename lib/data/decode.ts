@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { open, readFile, stat } from 'node:fs/promises';
 import sharp from 'sharp';
 import { expectInteger } from '../check.js';
 import { DataError, reasonOf } from '../errors.js';
@@ -10,11 +10,22 @@ export interface DecodedImage {
   width: number;
 }
 
+/** Pictures of more pixels are refused, whatever their files say is in them. */
+export const MOST_PIXELS = 16_383 ** 2;
+
+/**
+ * Pictures of more pixels are decoded one at a time. Most are never whole in memory, but interlaced ones are, with up to
+ * 8 bytes a pixel.
+ */
+const MANY_PIXELS = 2 ** 25;
+
+let lastOfMany: Promise<unknown> = Promise.resolve();
+
 /**
  * Decodes a picture and makes it `size` × `size` pixels: upright as its EXIF orientation says, flattened on white,
  * in sRGB of 8 bits; the shorter side is resized to `size` and the centre cut out. Of an animation the first frame.
  * @param source a file's path, or its content
- * @throws {DataError} that names the file, where it is missing, no picture, or broken
+ * @throws {DataError} that names the file, where it is missing, no picture, broken, or of more than `MOST_PIXELS`
  */
 export async function decodeImage(
   source: string | Uint8Array,
@@ -24,31 +35,75 @@ export async function decodeImage(
   try {
     // Read here: libvips would go on serving a file that it has in its cache after the file has changed.
     const input = typeof source === 'string' ? await readFile(source) : source;
-    // Fails a file that ends early, but lets pass what decoders merely warn of.
-    const { data, info } = await sharp(input, { failOn: 'truncated', autoOrient: true })
-      .resize(size, size, { fit: 'cover', position: 'centre' })
-      .flatten({ background: '#ffffff' })
-      .toColourspace('srgb')
-      .raw({ depth: 'uchar' })
-      .toBuffer({ resolveWithObject: true });
-    if (info.channels !== 3) throw new Error(`decoded to ${info.channels} channels`);
-    return { pixels: data, height: info.height, width: info.width };
+    try {
+      return await decode(input, size, MANY_PIXELS);
+    } catch (error) {
+      if (!(await hasMany(input))) throw error;
+    }
+    const alone = lastOfMany.then(() => decode(input, size, MOST_PIXELS));
+    lastOfMany = alone.catch(() => {});
+    return await alone;
   } catch (error) {
     throw new DataError(`${nameOf(source)} could not be decoded: ${decodeReason(error)}`, { cause: error });
   }
 }
 
+async function decode(input: Uint8Array, size: number, limitInputPixels: number): Promise<DecodedImage> {
+  // Fails a file that ends early, but lets pass what decoders merely warn of.
+  const { data, info } = await sharp(input, { failOn: 'truncated', autoOrient: true, limitInputPixels })
+    .resize(size, size, { fit: 'cover', position: 'centre' })
+    .flatten({ background: '#ffffff' })
+    .toColourspace('srgb')
+    .raw({ depth: 'uchar' })
+    .toBuffer({ resolveWithObject: true });
+  if (info.channels !== 3) throw new Error(`decoded to ${info.channels} channels`);
+  return { pixels: data, height: info.height, width: info.width };
+}
+
+/** Whether it is more than `MANY_PIXELS` that its head promises; throws where it is more than `MOST_PIXELS`. */
+async function hasMany(input: Uint8Array): Promise<boolean> {
+  const head = await sharp(input, { limitInputPixels: false })
+    .metadata()
+    .catch(() => ({ width: 0, height: 0 }));
+  const reason = tooMany(head);
+  if (reason !== undefined) throw new Error(reason);
+  return head.width * head.height > MANY_PIXELS;
+}
+
+function tooMany({ width, height }: { width: number; height: number }): string | undefined {
+  if (width * height <= MOST_PIXELS) return undefined;
+  return `${width}×${height} pixels are more than the limit of ${MOST_PIXELS}`;
+}
+
 /** Why a file is no picture that can be decoded, as far as its head tells; undefined for one that is. */
 export async function refusalOf(file: string): Promise<string | undefined> {
   try {
+    // Others may have no end, or wait for a writer when they are opened.
+    const stats = await stat(file);
+    if (!stats.isFile()) return stats.isDirectory() ? 'a link to a folder' : 'not a regular file';
+    if (stats.size === 0) return 'empty file';
     // sharp would take the end of a path like `photo[n=2]` for options.
     const input = file.endsWith(']') ? await readFile(file) : file;
-    const { compression } = await sharp(input).metadata();
+    const head = await sharp(input, { limitInputPixels: false }).metadata();
+    const reason = tooMany(head);
+    if (reason !== undefined) return reason;
+    const { compression } = head;
     // Most builds of sharp read the head of HEIC photos, and not the photos.
     if (compression === 'hevc' && !(await decodes(input))) return 'HEIC photo (HEVC): no decoder for it here';
     return undefined;
   } catch (error) {
-    return decodeReason(error);
+    return decodeReason((await readingError(file)) ?? error);
+  }
+}
+
+/** sharp calls a file that cannot be read one of an unsupported format. */
+async function readingError(file: string): Promise<unknown> {
+  try {
+    await using handle = await open(file);
+    await handle.read(Buffer.alloc(1));
+    return undefined;
+  } catch (error) {
+    return error;
   }
 }
 

@@ -3,8 +3,8 @@ import type { Dirent } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { expectInteger } from '../check.js';
-import { DataError } from '../errors.js';
-import type { Dataset, Sample } from './dataset.js';
+import { DataError, reasonOf } from '../errors.js';
+import type { Dataset, Sample, SkippedFile } from './dataset.js';
 import { decodeImage, refusalOf } from './decode.js';
 
 export interface ImageFolderOptions {
@@ -12,12 +12,6 @@ export interface ImageFolderOptions {
   classes?: readonly string[];
   /** Pictures are resized on the shorter side and cut to `size` × `size` pixels. Default 256. */
   size?: number;
-}
-
-/** A file that is no picture. */
-export interface SkippedFile {
-  file: string;
-  reason: string;
 }
 
 /** So many files are looked into at a time. */
@@ -28,7 +22,7 @@ export class ImageFolder implements Dataset {
   readonly classes: readonly string[];
   /** Paths of the pictures, class by class. */
   readonly files: readonly string[];
-  /** What lies in the class folders and is left out. */
+  /** What lies in the class folders and is left out: files that are no pictures, and folders that cannot be read. */
   readonly skipped: readonly SkippedFile[];
   /** A hash of the pictures' paths in the folder, and of how long the files are. */
   readonly fingerprint: string;
@@ -71,11 +65,12 @@ export class ImageFolder implements Dataset {
     const pictures: { file: string; label: number }[] = [];
     const skipped: SkippedFile[] = [];
     for (const name of names) {
-      const files = await filesIn(join(root, name));
+      const { files, unreadable } = await filesIn(join(root, name));
       const reasons = await mapBounded(files, PROBES, refusalOf);
       const label = classes.indexOf(name);
       const refused = skipped.length;
       const admitted = pictures.length;
+      skipped.push(...unreadable);
       files.forEach((file, i) => {
         const reason = reasons[i];
         if (reason === undefined) pictures.push({ file, label });
@@ -147,27 +142,25 @@ async function classNames(root: string): Promise<string[]> {
   return names.sort();
 }
 
-/** The files in a folder and the folders in it, by code unit. A link counts as a file, so that no circle is followed. */
-async function filesIn(folder: string): Promise<string[]> {
-  const files: string[] = [];
+/** All but folders, in a folder and the folders in it, by code unit. Links are not followed, so no circle is. */
+async function filesIn(folder: string): Promise<{ files: string[]; unreadable: SkippedFile[] }> {
   let entries: Dirent[];
   try {
     entries = await list(folder);
   } catch (error) {
-    throw new DataError(`${folder} could not be read: ${(error as Error).message}`, { cause: error });
+    return { files: [], unreadable: [{ file: folder, reason: reasonOf(error) }] };
   }
+  const files: string[] = [];
+  const unreadable: SkippedFile[] = [];
   for (const entry of entries) {
     const path = join(folder, entry.name);
-    if (entry.isDirectory()) files.push(...(await filesIn(path)));
-    else if (entry.isFile() || (entry.isSymbolicLink() && !(await isPipe(path)))) files.push(path);
+    if (entry.isDirectory()) {
+      const inner = await filesIn(path);
+      files.push(...inner.files);
+      unreadable.push(...inner.unreadable);
+    } else files.push(path);
   }
-  return files.sort();
-}
-
-/** Opening one would wait for a writer. */
-async function isPipe(path: string): Promise<boolean> {
-  const target = await stat(path).catch(() => undefined);
-  return target?.isFIFO() ?? false;
+  return { files: files.sort(), unreadable };
 }
 
 /** `Promise.all` of `work(item)`, with at most `limit` under way. */

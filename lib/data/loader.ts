@@ -1,10 +1,10 @@
 import { expectInteger } from '../check.js';
 import { DataError, expected } from '../errors.js';
 import { Random, STREAMS, substream } from '../random.js';
-import type { Dataset, Sample } from './dataset.js';
-import { ReadAhead } from './read_ahead.js';
+import type { Dataset, SkipOptions } from './dataset.js';
+import { CONCURRENCY, type Read, ReadAhead, type ReadOptions } from './read_ahead.js';
 
-export interface LoaderOptions {
+export interface LoaderOptions extends SkipOptions {
   batchSize: number;
   /** Side of the square that is cut out of each picture. */
   crop: number;
@@ -18,6 +18,8 @@ export interface LoaderOptions {
   seed?: number;
   /** At most so many pictures are decoded, or being decoded, and not delivered. Default: two batches. */
   prefetch?: number;
+  /** At most so many are being decoded at a time. It changes no batch. Default 4. */
+  concurrency?: number;
 }
 
 export interface Batch {
@@ -28,7 +30,7 @@ export interface Batch {
   labels: Int32Array;
   /** Three numbers a picture: top, left, mirrored (0 or 1). */
   crops: Int32Array;
-  /** Which pictures of the data set they are. */
+  /** Which pictures of the data set they are. Those that cannot be read are left out, and none takes their place. */
   indices: number[];
   /** How long the caller waited for the batch. */
   waitingMs: number;
@@ -43,7 +45,7 @@ export class Loader {
   readonly #crop: number;
   readonly #training: boolean;
   readonly #seed: number;
-  readonly #prefetch: number;
+  readonly #reading: ReadOptions;
   #size: readonly [height: number, width: number] | undefined;
 
   /** @throws {DataError} for an empty data set */
@@ -53,7 +55,11 @@ export class Loader {
     this.#crop = expectInteger('crop', options.crop, 1);
     this.#training = options.training;
     this.#seed = expectInteger('seed', options.seed ?? 0, 0);
-    this.#prefetch = expectInteger('prefetch', options.prefetch ?? 2 * this.#batchSize, this.#batchSize);
+    this.#reading = {
+      ...options,
+      limit: expectInteger('prefetch', options.prefetch ?? 2 * this.#batchSize, this.#batchSize),
+      concurrency: expectInteger('concurrency', options.concurrency ?? CONCURRENCY, 1),
+    };
     const length = expectInteger('length of the data set', dataset.length, 0);
     if (length === 0) throw new DataError(expected('at least one picture', 'data set', 0));
     const batches = length / this.#batchSize;
@@ -62,8 +68,9 @@ export class Loader {
 
   /**
    * The batches of an epoch: the same at every call. Decoding begins with the first batch asked for and ends when the
-   * iteration does. A picture that cannot be read, of another size than the others or smaller than the crop makes the
-   * iteration reject with a DataError that names its index.
+   * iteration does. A picture that cannot be read is left out of its batch, and a last, smaller batch without any is no
+   * batch. The iteration rejects with a DataError for another batch without any, and for a picture of another size than
+   * the others or smaller than the crop.
    * @param epoch the first is 0
    * @param startBatch so many batches are left out at the beginning
    */
@@ -76,13 +83,15 @@ export class Loader {
   async *#iterate(epoch: number, startBatch: number): AsyncGenerator<Batch, void, undefined> {
     const size = this.#batchSize;
     const order = this.#order(epoch).slice(startBatch * size, this.batches * size);
-    const reading = new ReadAhead(this.#dataset, order, this.#prefetch);
+    const reading = new ReadAhead(this.#dataset, order, this.#reading);
     try {
       for (let start = 0; start < order.length; start += size) {
-        const indices = order.slice(start, start + size);
+        const count = Math.min(size, order.length - start);
         const askedMs = performance.now();
-        const samples = await reading.take(indices.length);
-        yield this.#batch(epoch, indices, samples, performance.now() - askedMs);
+        const reads = await reading.take(count);
+        const waitingMs = performance.now() - askedMs;
+        if (reads.length > 0) yield this.#batch(epoch, reads, waitingMs);
+        else if (count === size || start === 0) throw reading.noneOf(count);
       }
     } finally {
       reading.stop();
@@ -95,11 +104,10 @@ export class Loader {
     return new Random(this.#seed, substream(STREAMS.shuffle, epoch)).shuffle(order);
   }
 
-  #batch(epoch: number, indices: number[], samples: Sample[], waitingMs: number): Batch {
-    const crops = new Int32Array(samples.length * 3);
+  #batch(epoch: number, reads: Read[], waitingMs: number): Batch {
+    const crops = new Int32Array(reads.length * 3);
     let size = this.#size;
-    samples.forEach(({ height, width }, i) => {
-      const index = indices[i] ?? 0;
+    reads.forEach(({ index, sample: { height, width } }, i) => {
       size ??= [height, width];
       if (height !== size[0] || width !== size[1]) {
         const what = `[${size.join(', ')}], as other samples have,`;
@@ -114,12 +122,12 @@ export class Loader {
     this.#size = size;
     const [height, width] = size ?? [0, 0];
     return {
-      pixels: samples.map(({ pixels }) => pixels),
+      pixels: reads.map(({ sample }) => sample.pixels),
       height,
       width,
-      labels: Int32Array.from(samples, ({ label }) => label),
+      labels: Int32Array.from(reads, ({ sample }) => sample.label),
       crops,
-      indices,
+      indices: reads.map(({ index }) => index),
       waitingMs,
     };
   }

@@ -1,6 +1,6 @@
 import { expectInteger } from '../check.js';
 import { DataError, expected } from '../errors.js';
-import type { Dataset } from './dataset.js';
+import type { Dataset, SkipOptions } from './dataset.js';
 import { ReadAhead } from './read_ahead.js';
 
 type Colour = [red: number, green: number, blue: number];
@@ -11,29 +11,32 @@ const HELD = 8;
 /**
  * The mean colour of a data set, of 0…255 per channel.
  * @param options.limit so many pictures are looked at, evenly spaced over the set; default 1000
- * @throws {DataError} for an empty data set, or a picture that cannot be read
+ * @throws {DataError} where there is no picture that can be read
  */
 export async function meanColour(
   dataset: Dataset,
-  { limit = 1000 }: { limit?: number } = {},
+  { limit = 1000, ...skipOptions }: { limit?: number } & SkipOptions = {},
 ): Promise<Colour> {
   const count = Math.min(dataset.length, expectInteger('limit', limit, 1));
   if (count === 0) throw new DataError(expected('at least one picture', 'data set', 0));
   const indices = Array.from({ length: count }, (_, i) => Math.floor((i * dataset.length) / count));
-  const reading = new ReadAhead(dataset, indices, HELD);
-  const mean: Colour = [0, 0, 0];
+  const reading = new ReadAhead(dataset, indices, { ...skipOptions, limit: HELD });
+  const sum: Colour = [0, 0, 0];
+  let pictures = 0;
   try {
     for (let i = 0; i < count; i++) {
-      for (const { pixels } of await reading.take(1)) {
-        colourOf(pixels).forEach((value, channel) => {
-          mean[channel] = (mean[channel] ?? 0) + value / count;
+      for (const { sample } of await reading.take(1)) {
+        pictures++;
+        colourOf(sample.pixels).forEach((value, channel) => {
+          sum[channel] = (sum[channel] ?? 0) + value;
         });
       }
     }
   } finally {
     reading.stop();
   }
-  return mean;
+  if (pictures === 0) throw reading.noneOf(count);
+  return [sum[0] / pictures, sum[1] / pictures, sum[2] / pictures];
 }
 
 function colourOf(pixels: Uint8Array): Colour {

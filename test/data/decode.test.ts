@@ -5,6 +5,7 @@ import { expect } from 'chai';
 import sharp, { type Sharp } from 'sharp';
 import { type DecodedImage, decodeImage } from '../../lib/data/decode.js';
 import { ArgumentError } from '../../lib/errors.js';
+import { jpegOf, pngOf, svgOf } from './bombs.js';
 import { heic } from './heic.js';
 import { rejection } from './rejection.js';
 
@@ -109,6 +110,92 @@ describe('decodeImage', () => {
       expectColour(await decodeImage(await picture(), { size: 64 }), colour, tolerance);
     });
   }
+
+  // Any two differ in every channel, and not by the same.
+  const quarters = [
+    [220, 60, 40],
+    [40, 200, 90],
+    [60, 30, 210],
+    [250, 240, 10],
+  ] as const;
+  const quartered = (): Sharp =>
+    sharp(
+      Buffer.from(
+        Array.from({ length: 80 * 120 }, (_, i) => {
+          const [x, y] = [i % 120, Math.floor(i / 120)];
+          return quarters[(y < 40 ? 0 : 2) + (x < 60 ? 0 : 1)] ?? [];
+        }).flat(),
+      ),
+      { raw: { width: 120, height: 80, channels: 3 } },
+    );
+  const svg = () => {
+    const rects = quarters.map(
+      ([r, g, b], i) =>
+        `<rect x="${(i % 2) * 60}" y="${i > 1 ? 40 : 0}" width="60" height="40" fill="rgb(${r},${g},${b})"/>`,
+    );
+    return Buffer.from(
+      `<svg xmlns="http://www.w3.org/2000/svg" width="120" height="80">${rects.join('')}</svg>`,
+    );
+  };
+  const encodings: readonly [name: string, picture: () => Promise<Buffer> | Buffer, tolerance: number][] = [
+    ['PNG', () => quartered().png().toBuffer(), 0],
+    ['interlaced PNG', () => quartered().png({ progressive: true }).toBuffer(), 0],
+    ['palette PNG', () => quartered().png({ palette: true }).toBuffer(), 1],
+    ['PNG of 16 bits', () => quartered().toColourspace('rgb16').png().toBuffer(), 1],
+    ['PNG with alpha', () => quartered().ensureAlpha().png().toBuffer(), 0],
+    ['JPEG', () => quartered().jpeg({ quality: 100, chromaSubsampling: '4:4:4' }).toBuffer(), 3],
+    ['progressive JPEG', () => quartered().jpeg({ quality: 100, progressive: true }).toBuffer(), 3],
+    ['WebP', () => quartered().webp({ lossless: true }).toBuffer(), 0],
+    ['GIF', () => quartered().gif().toBuffer(), 4],
+    ['TIFF', () => quartered().tiff({ compression: 'lzw' }).toBuffer(), 0],
+    ['tiled TIFF', () => quartered().tiff({ tile: true, compression: 'none' }).toBuffer(), 0],
+    ['SVG', svg, 0],
+  ];
+  for (const [name, picture, tolerance] of encodings) {
+    it(`keeps the colours and places of a ${name}`, async () => {
+      const image = await decodeImage(await picture(), { size: 64 });
+      for (const [i, colour] of quarters.entries()) {
+        for (const [y, x] of [
+          [2, 2],
+          [14, 16],
+          [26, 26],
+        ] as const) {
+          pixel(image, y + (i > 1 ? 34 : 0), x + (i % 2) * 34).forEach((value, channel) => {
+            expect(value, `${[i, y, x]}`).to.be.closeTo(colour[channel] ?? 0, tolerance);
+          });
+        }
+      }
+    });
+  }
+
+  it('takes an SVG as white where it is empty', async () => {
+    expectColour(await decodeImage(svgOf(50, 20), { size: 64 }), grey(255), 0);
+  });
+
+  for (const [name, bomb] of [
+    ['PNG', () => pngOf(30_000, 30_000)],
+    ['JPEG', () => jpegOf(30_000, 30_000)],
+    ['SVG', () => svgOf(30_000, 30_000)],
+  ] as const) {
+    it(`refuses a ${name} that promises 30,000×30,000 pixels, with size and limit`, async () => {
+      expect(await rejection(decodeImage(await bomb(), { size: 64 }))).to.match(
+        /decoded: 30000×30000 pixels are more than the limit of 268402689$/,
+      );
+    });
+  }
+
+  it('decodes large pictures one at a time, and goes on after one that is broken', async () => {
+    const large = await plain(8000, 5000).png({ compressionLevel: 1 }).toBuffer();
+    const broken = large.subarray(0, large.length / 2);
+    const [first, second, third, fourth] = await Promise.allSettled(
+      [pngOf(16_383, 16_383), large, broken, large].map((source) => decodeImage(source, { size: 64 })),
+    );
+    expect([first?.status, third?.status]).to.deep.equal(['rejected', 'rejected']);
+    for (const result of [second, fourth]) {
+      if (result?.status !== 'fulfilled') throw new Error(String(result?.reason));
+      expectColour(result.value, red, 0);
+    }
+  });
 
   it('takes the first frame of an animation', async () => {
     const frames = [

@@ -1,11 +1,12 @@
 import { execFileSync } from 'node:child_process';
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { expect } from 'chai';
 import sharp from 'sharp';
 import { ImageFolder } from '../../lib/data/folder.js';
 import { ArgumentError } from '../../lib/errors.js';
+import { pngOf } from './bombs.js';
 import { heic } from './heic.js';
 import { rejection } from './rejection.js';
 
@@ -70,8 +71,10 @@ describe('ImageFolder', () => {
       'a/empty.png',
       'a/text.jpg',
       'b/phone.heic',
+      'b/pipe.png',
     ]);
-    const [, text, phone] = folder.skipped.map(({ reason }) => reason);
+    const [empty, text, phone, pipe] = folder.skipped.map(({ reason }) => reason);
+    expect([empty, pipe]).to.deep.equal(['empty file', 'not a regular file']);
     expect(text).to.match(/unsupported image format/);
     expect(phone).to.match(/HEVC/);
   });
@@ -97,6 +100,89 @@ describe('ImageFolder', () => {
       'data/c/0.png',
     ]);
     expect(shorten(folder.skipped.map(({ file }) => file))).to.deep.equal(['data/a/circle']);
+  });
+
+  it('leaves out by name and reason what cannot be opened', async () => {
+    await paint(['a/0.png', 'a/locked.png', 'a/locked/0.png', 'b/0.png']);
+    await symlink(join(root, 'a/loop.png'), join(root, 'a/loop.png'));
+    await symlink(join(root, 'a/there'), join(root, 'a/here'));
+    await symlink(join(root, 'a/here'), join(root, 'a/there'));
+    await symlink(join(root, 'nowhere'), join(root, 'a/dangling.png'));
+    await symlink('/dev/zero', join(root, 'a/endless.png'));
+    await symlink('/dev/zero', join(root, 'a/endless.png[n=2]'));
+    await chmod(root, 0o755);
+    for (const path of ['a/locked.png', 'a/locked']) await chmod(join(root, path), 0);
+    // Root may read everything.
+    const isRoot = process.geteuid?.() === 0;
+    if (isRoot) process.seteuid?.(65534);
+    const folder = await ImageFolder.open(root).finally(() => {
+      if (isRoot) process.seteuid?.(0);
+    });
+    await chmod(join(root, 'a/locked'), 0o700);
+    expect(shorten(folder.files)).to.deep.equal(['a/0.png', 'b/0.png']);
+    const reasons = folder.skipped.map(
+      ({ file, reason }) => `${relative(root, file)}: ${reason.slice(0, 18)}`,
+    );
+    expect(reasons.sort()).to.deep.equal([
+      'a/dangling.png: ENOENT: no such fi',
+      'a/endless.png: not a regular file',
+      'a/endless.png[n=2]: not a regular file',
+      'a/here: ELOOP: too many sy',
+      'a/locked.png: EACCES: permission',
+      'a/locked: EACCES: permission',
+      'a/loop.png: ELOOP: too many sy',
+      'a/there: ELOOP: too many sy',
+    ]);
+  });
+
+  it('takes odd names', async () => {
+    const names = [
+      'ünï çødé 图片 🐈.png',
+      'e\u0301.png',
+      'line\nbreak.png',
+      'tab\t"quotes\'.png',
+      'a%20b#c?d&e.png',
+      '-rf *.png',
+      'back\\slash.png',
+      '$(echo) `x`;.png',
+      'x.png[page=1]',
+      '\u001b[2J.png',
+      `${'x'.repeat(251)}.png`,
+    ].sort();
+    await paint(names.map((name) => `Ä 类\n/${name}`));
+    await paint(['b/0.png'], names.length);
+    const folder = await ImageFolder.open(root);
+    expect(folder.skipped).to.deep.equal([]);
+    expect(folder.classes).to.deep.equal(['b', 'Ä 类\n']);
+    expect(shorten(folder.files)).to.deep.equal(['b/0.png', ...names.map((name) => `Ä 类\n/${name}`)]);
+    for (const [i, value] of [names.length, ...names.keys()].entries()) {
+      expect((await folder.get(i)).pixels[0]).to.equal(value);
+    }
+  });
+
+  it('leaves out a name that is no UTF-8', async () => {
+    await paint(['a/0.png', 'b/0.png']);
+    const png = await readFile(join(root, 'a/0.png'));
+    await writeFile(
+      Buffer.concat([Buffer.from(join(root, 'a/caf')), Buffer.of(0xe9), Buffer.from('.png')]),
+      png,
+    );
+    const folder = await ImageFolder.open(root);
+    expect(shorten(folder.files)).to.deep.equal(['a/0.png', 'b/0.png']);
+    expect(shorten(folder.skipped.map(({ file }) => file))).to.deep.equal(['a/caf\ufffd.png']);
+  });
+
+  it('leaves out what promises too many pixels', async () => {
+    await paint(['a/0.png', 'b/0.png']);
+    await write('b/bomb.png', pngOf(30_000, 30_000));
+    const folder = await ImageFolder.open(root);
+    expect(folder).to.have.lengthOf(2);
+    expect(folder.skipped).to.deep.equal([
+      {
+        file: join(root, 'b/bomb.png'),
+        reason: '30000×30000 pixels are more than the limit of 268402689',
+      },
+    ]);
   });
 
   it('matches the classes given by name', async () => {

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import type { Dataset, Sample } from '../../lib/data/dataset.js';
+import type { Dataset, Sample, SkippedSample } from '../../lib/data/dataset.js';
 import { type Batch, Loader } from '../../lib/data/loader.js';
 import { ArgumentError, DataError } from '../../lib/errors.js';
 import { rejection } from './rejection.js';
@@ -171,7 +171,7 @@ describe('Loader', () => {
         get: (index) =>
           index === 0 ? { pixels: new Uint8Array(75), height: 5, width: 5, label: 0 } : dataset.get(index),
       },
-      evaluation,
+      { ...evaluation, strict: true },
     ).epoch(0);
     expect(await rejection(iterator.next())).to.match(/sample 1 .*broken/);
   });
@@ -212,13 +212,13 @@ describe('Loader', () => {
         all(new Loader(new Counted(40, (index) => (index === 9 ? change(index) : {})), evaluation).epoch(0)),
       );
 
-    it('what get() throws', async () => {
+    it('what get() throws, where strict', async () => {
       const cause = new Error('disk gone');
       const dataset = new Counted(40, (index) => {
         if (index >= 9) throw cause;
         return {};
       });
-      const iterator = new Loader(dataset, evaluation).epoch(0);
+      const iterator = new Loader(dataset, { ...evaluation, strict: true }).epoch(0);
       expect((await iterator.next()).value?.indices).to.deep.equal([0, 1, 2, 3]);
       expect((await iterator.next()).value?.indices).to.deep.equal([4, 5, 6, 7]);
       const failure: unknown = await iterator.next().catch((error: unknown) => error);
@@ -229,7 +229,7 @@ describe('Loader', () => {
       expect(unhandled).to.deep.equal([]);
     });
 
-    it('what a get() throws that returns no promise', async () => {
+    it('what a get() throws that returns no promise, where strict', async () => {
       const dataset: Dataset = {
         length: 3,
         classes: ['one'],
@@ -237,7 +237,9 @@ describe('Loader', () => {
           throw new Error('at once');
         },
       };
-      expect(await rejection(all(new Loader(dataset, evaluation).epoch(0)))).to.match(/sample 0 .*at once/);
+      expect(await rejection(all(new Loader(dataset, { ...evaluation, strict: true }).epoch(0)))).to.match(
+        /sample 0 .*at once/,
+      );
     });
 
     it('another size than other pictures have', async () => {
@@ -268,6 +270,147 @@ describe('Loader', () => {
     });
   });
 
+  describe('leaves out what cannot be read:', () => {
+    const broken = (length: number, indices: readonly number[]) => {
+      const dataset = new Counted(length, (index) => {
+        if (indices.includes(index)) throw new Error(`picture ${index} is broken`);
+        return {};
+      });
+      return Object.assign(dataset, { files: upTo(length).map((index) => `${index}.jpg`) });
+    };
+
+    it('batches are smaller by it, and all else is as it was', async () => {
+      const skipped: SkippedSample[] = [];
+      const onSkip = (one: SkippedSample) => skipped.push(one);
+      const whole = await all(new Loader(new Counted(40), training).epoch(3));
+      const loader = new Loader(broken(40, [7, 20, 21]), { ...training, onSkip });
+      const rest = await all(loader.epoch(3));
+      expect(rest).to.have.length(whole.length);
+      for (const [b, { indices, crops, labels, pixels }] of rest.entries()) {
+        const { indices: all = [], crops: allCrops } = whole[b] ?? {};
+        const kept = all.flatMap((index, i) => ([7, 20, 21].includes(index) ? [] : [i]));
+        expect(indices).to.deep.equal(kept.map((i) => all[i]));
+        expect([...labels]).to.deep.equal(indices.map((index) => index % 2));
+        expect(pixels.map((picture) => picture[0])).to.deep.equal(indices);
+        expect([...crops]).to.deep.equal(
+          kept.flatMap((i) => [...(allCrops?.subarray(3 * i, 3 * i + 3) ?? [])]),
+        );
+      }
+      const order = whole.flatMap(({ indices }) => indices).filter((index) => [7, 20, 21].includes(index));
+      const told = (index: number) => ({
+        index,
+        file: `${index}.jpg`,
+        reason: `picture ${index} is broken`,
+      });
+      expect(skipped).to.deep.equal(order.map(told));
+      await all(loader.epoch(3));
+      expect(skipped, 'each time').to.deep.equal([...order, ...order].map(told));
+    });
+
+    it('a batch that begins in the middle of the epoch is the same', async () => {
+      const loader = new Loader(broken(40, [7, 20, 21]), training);
+      const [whole, rest] = [await all(loader.epoch(1)), await all(loader.epoch(1, 4))];
+      const known = ({ indices, crops }: Batch) => ({ indices, crops });
+      expect(rest.map(known)).to.deep.equal(whole.slice(4).map(known));
+    });
+
+    it('a last, smaller batch without any is no batch', async () => {
+      const batches = await all(new Loader(broken(9, [8]), evaluation).epoch(0));
+      expect(batches.map(({ indices }) => indices)).to.deep.equal([
+        [0, 1, 2, 3],
+        [4, 5, 6, 7],
+      ]);
+    });
+
+    it('another batch without any is an error', async () => {
+      const none = (length: number, indices: readonly number[]) =>
+        rejection(all(new Loader(broken(length, indices), evaluation).epoch(0)));
+      expect(await none(12, [4, 5, 6, 7])).to.match(/one of 4 pictures .*picture 7 is broken/);
+      expect(await none(2, [0, 1])).to.match(/one of 2 pictures .*picture 1 is broken/);
+      const single = new Loader(broken(3, [1]), { ...training, batchSize: 1 });
+      expect(await rejection(all(single.epoch(0)))).to.match(/picture 1 is broken/);
+    });
+
+    it('what is no sample stays an error', async () => {
+      const dataset = new Counted(8, (index) => (index === 3 ? { label: 2 } : {}));
+      expect(await rejection(all(new Loader(dataset, evaluation).epoch(0)))).to.match(/label of sample 3/);
+    });
+  });
+
+  it('makes the same batches, byte for byte, however many pictures are decoded at a time', async () => {
+    const noise = (index: number) => ({
+      pixels: Uint8Array.from({ length: 144 }, (_, i) => (index * 7919 + i * 104729) % 251),
+    });
+    const batchesOf = async (concurrency: number) => {
+      const dataset = new Counted(60, noise);
+      const loader = new Loader(dataset, { ...training, seed: 9, concurrency });
+      const batches = [...(await all(loader.epoch(0))), ...(await all(loader.epoch(1)))];
+      expect(dataset.mostUnderWay).to.equal(Math.min(concurrency, 8));
+      return batches.map(({ waitingMs, ...batch }) => batch);
+    };
+    const alone = await batchesOf(1);
+    expect(alone).to.have.length(30);
+    for (const concurrency of [2, 7, 50]) expect(await batchesOf(concurrency)).to.deep.equal(alone);
+  });
+
+  it('never holds more pictures than the bound, whoever is slow', async () => {
+    for (const [prefetch, concurrency] of [
+      [4, 1],
+      [5, 7],
+      [16, 3],
+    ] as const) {
+      let [delivered, mostHeld] = [0, 0];
+      const dataset = new Counted(96, (index) => {
+        if (index % 10 === 3) throw new Error('broken');
+        return {};
+      });
+      const noting: Dataset = {
+        length: 96,
+        classes: dataset.classes,
+        get: (index) => {
+          mostHeld = Math.max(mostHeld, index + 1 - delivered);
+          return dataset.get(index);
+        },
+      };
+      const loader = new Loader(noting, { ...evaluation, prefetch, concurrency });
+      for await (const { indices } of loader.epoch(0)) {
+        delivered = Math.floor((indices[0] ?? 0) / 4) * 4 + 4;
+        await turns((delivered * 7919) % 60);
+      }
+      expect(dataset.asked).to.deep.equal(upTo(96));
+      expect(dataset.mostUnderWay).to.be.at.most(concurrency);
+      expect(mostHeld).to.be.within(2, prefetch);
+    }
+  });
+
+  it('tells how long a batch was waited for', async () => {
+    let release = (): void => {};
+    const gate = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const dataset = new Counted(8);
+    const slow: Dataset = {
+      length: 8,
+      classes: dataset.classes,
+      get: async (index) => {
+        if (index === 3) await gate;
+        return dataset.get(index);
+      },
+    };
+    const iterator = new Loader(slow, evaluation).epoch(0);
+    const askedMs = performance.now();
+    const first = iterator.next();
+    await turns(100);
+    const waitedMs = performance.now() - askedMs;
+    release();
+    const { value } = await first;
+    expect(value?.waitingMs).to.be.at.least(waitedMs);
+    await turns(100);
+    const [second, nowMs] = [iterator.next(), performance.now()];
+    const { waitingMs = 0 } = (await second).value ?? {};
+    expect(waitingMs).to.be.at.most(performance.now() - nowMs + 1);
+  });
+
   it('refuses what it cannot load', () => {
     const dataset = new Counted(8);
     expect(() => new Loader(new Counted(0), training)).to.throw(DataError, 'at least one picture');
@@ -277,6 +420,7 @@ describe('Loader', () => {
     expect(() => new Loader(dataset, { ...training, crop: 0 })).to.throw(ArgumentError, 'crop');
     expect(() => new Loader(dataset, { ...training, seed: -1 })).to.throw(ArgumentError, 'seed');
     expect(() => new Loader(dataset, { ...training, prefetch: 3 })).to.throw(ArgumentError, 'prefetch');
+    expect(() => new Loader(dataset, { ...training, concurrency: 0 })).to.throw(ArgumentError, 'concurrency');
     const loader = new Loader(dataset, training);
     expect(() => loader.epoch(-1)).to.throw(ArgumentError, 'epoch');
     expect(() => loader.epoch(0, 3)).to.throw(ArgumentError, 'startBatch');

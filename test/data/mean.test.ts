@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import type { Dataset } from '../../lib/data/dataset.js';
+import type { Dataset, SkippedSample } from '../../lib/data/dataset.js';
 import { meanColour } from '../../lib/data/mean.js';
 import { Shapes } from '../../lib/data/shapes.js';
 import { ArgumentError } from '../../lib/errors.js';
@@ -40,6 +40,20 @@ describe('meanColour', () => {
     const failure = await meanColour(new Pairs(3), { limit: 0 }).catch((error: unknown) => error);
     expect(failure).to.be.instanceOf(ArgumentError);
     const broken: Dataset = { length: 2, classes: ['one'], get: () => Promise.reject(new Error('gone')) };
-    expect(await rejection(meanColour(broken))).to.match(/sample 0 .*gone/);
+    expect(await rejection(meanColour(broken))).to.match(/one of 2 pictures .*gone/);
+    expect(await rejection(meanColour(broken, { strict: true }))).to.match(/sample 0 .*gone/);
+  });
+
+  it('leaves out what cannot be read', async () => {
+    const pairs = new Pairs(5);
+    const dataset: Dataset = {
+      length: 5,
+      classes: ['one'],
+      get: (index) => (index === 0 ? Promise.reject(new Error('gone')) : pairs.get(index)),
+    };
+    const skipped: SkippedSample[] = [];
+    const onSkip = (one: SkippedSample) => skipped.push(one);
+    expect(await meanColour(dataset, { onSkip })).to.deep.equal([2.5, 20, 127.5]);
+    expect(skipped).to.deep.equal([{ index: 0, file: null, reason: 'gone' }]);
   });
 });
