@@ -1,7 +1,8 @@
 import type { Dataset } from '../data/dataset.js';
 import { ImageFolder } from '../data/folder.js';
 import { Shapes } from '../data/shapes.js';
-import type { Tell } from './output.js';
+import { DataError } from '../errors.js';
+import { count, writeNote } from './output.js';
 import { SHAPES } from './recipes.js';
 import type { DataFolders, Settings } from './settings.js';
 
@@ -21,22 +22,36 @@ export function drawnShapes({
   };
 }
 
-export async function openFolders({ data, val }: DataFolders, tell: Tell): Promise<Data> {
-  const train = await openFolder(data, tell);
-  return { train, validation: await openFolder(val, tell, train.classes) };
+export async function openFolders({ data, val }: DataFolders, strict: boolean): Promise<Data> {
+  const train = await openFolder(data, strict);
+  return { train, validation: await openFolder(val, strict, train.classes) };
 }
 
-/** @param classes those that labels are to be indices of; default: its own */
+/** Of the files that are no pictures so many are named: a folder may hold as many of them as pictures. */
+const NAMED = 100;
+
+/**
+ * Opens a folder, and tells what in it is left out.
+ * @param classes those that labels are to be indices of; default: its own
+ * @throws {DataError} for a folder that cannot be used, or where strict, that holds anything but pictures
+ */
 export async function openFolder(
   root: string,
-  tell: Tell,
+  strict: boolean,
   classes?: readonly string[],
 ): Promise<ImageFolder> {
   const folder = await ImageFolder.open(root, classes === undefined ? {} : { classes });
-  const { length } = folder.skipped;
-  const [first] = folder.skipped;
-  if (first !== undefined) {
-    tell(`${root}: ${length} of the files left out, no pictures, such as ${first.file} (${first.reason})`);
+  const { skipped } = folder;
+  const [first] = skipped;
+  if (first === undefined) return folder;
+  const many = `${count(skipped.length)} ${skipped.length === 1 ? 'file is no picture' : 'files are no pictures'}`;
+  if (strict) {
+    throw new DataError(
+      `Expected only pictures in ${root}, because of --strict, but ${many}: ${first.file} (${first.reason})`,
+    );
   }
+  for (const { file, reason } of skipped.slice(0, NAMED)) writeNote(`Left out: ${file} (${reason})`);
+  if (skipped.length > NAMED) writeNote(`Left out: ${count(skipped.length - NAMED)} more`);
+  writeNote(`${root}: ${many}, left out`);
   return folder;
 }

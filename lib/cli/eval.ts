@@ -1,13 +1,14 @@
 import type { Command } from 'commander';
 import type { Evaluation } from '../train/evaluate.js';
 import { examples, threads } from './options.js';
-import { count, percent, teller, writeJson, writeLine } from './output.js';
+import { count, describeSkipped, percent, writeJson, writeLine, writeNote } from './output.js';
 
 interface EvalOptions {
   model: string;
   data: string;
   threads?: number;
   device?: string;
+  strict?: boolean;
   json?: boolean;
 }
 
@@ -22,7 +23,8 @@ export function addEval(program: Command): void {
     .requiredOption('--data <dir>', 'pictures, a folder for each class')
     .option('--threads <n>', 'of each operation (default: all cores)', threads)
     .option('--device <name>', 'cpu or cpu:N (default: cpu)')
-    .option('--json', 'one JSON object: {loss, top1, top5, perClass}, fractions of 0…1')
+    .option('--strict', 'a file that is no picture, or cannot be read, is an error (default: it is left out)')
+    .option('--json', 'one JSON object: {loss, top1, top5, skipped, perClass}, fractions of 0…1')
     .option('--verbose', 'stack trace of errors')
     .addHelpText(
       'after',
@@ -43,15 +45,20 @@ async function evaluateFolder(options: EvalOptions): Promise<Evaluation> {
   const device = Device.get(options.device);
   if (options.threads !== undefined) device.setThreads(options.threads);
   using classifier = await loadModel(options.model, { device });
-  const tell = teller(options.json ?? false);
-  return await classifier.evaluate(await openFolder(options.data, tell, classifier.classes));
+  const strict = options.strict ?? false;
+  const folder = await openFolder(options.data, strict, classifier.classes);
+  return await classifier.evaluate(folder, {
+    strict,
+    onSkip: ({ reason }) => writeNote(`Left out: ${reason}`),
+  });
 }
 
-function describe({ loss, top1, top5, perClass }: Evaluation): string[] {
+function describe({ loss, top1, top5, skipped, perClass }: Evaluation): string[] {
   const pictures = perClass.reduce((sum, row) => sum + row.count, 0);
   const width = Math.max('class'.length, ...perClass.map((row) => row.class.length));
   return [
     `${count(pictures)} pictures: loss ${loss.toFixed(4)}, top-1 ${percent(top1)}, top-5 ${percent(top5)}`,
+    ...describeSkipped(skipped),
     '',
     `${'class'.padEnd(width)}  pictures    top-1    top-5`,
     ...perClass.map((row) =>

@@ -6,6 +6,7 @@ import { NodeCudnnError } from '../errors.js';
 import { addDoctor } from './doctor.js';
 import { addEval } from './eval.js';
 import { examples } from './options.js';
+import { printable } from './output.js';
 import { addPredict } from './predict.js';
 import { addTrain } from './train.js';
 
@@ -52,7 +53,8 @@ async function run(args: readonly string[]): Promise<number> {
 
 function describe(error: unknown, verbose: boolean): string {
   if (verbose || !(error instanceof Error)) return inspect(error);
-  return error instanceof NodeCudnnError ? error.message : `${error.message} (--verbose shows where)`;
+  const message = printable(error.message);
+  return error instanceof NodeCudnnError ? message : `${message} (--verbose shows where)`;
 }
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

@@ -1,19 +1,27 @@
 import type { Command } from 'commander';
+import { reasonOf } from '../errors.js';
 import type { Prediction } from '../train/classifier.js';
 import { examples, positiveInteger } from './options.js';
-import { percent, writeJson, writeLine } from './output.js';
+import { percent, writeJson, writeLine, writeNote } from './output.js';
 
 /** What `alexnet predict --json` writes for each picture, in a line. */
-export interface FilePredictions {
-  /** As it was given. */
-  file: string;
-  /** The likeliest first. */
-  predictions: Prediction[];
-}
+export type FilePredictions =
+  | {
+      /** As it was given. */
+      file: string;
+      /** The likeliest first. */
+      predictions: Prediction[];
+    }
+  | {
+      file: string;
+      /** Why it cannot be decoded. */
+      error: string;
+    };
 
 interface PredictOptions {
   model: string;
   top: number;
+  strict?: boolean;
   json?: boolean;
 }
 
@@ -28,7 +36,14 @@ export function addPredict(program: Command): void {
     .argument('<images...>', 'files of pictures')
     .requiredOption('--model <path>', 'model file, or folder of checkpoints: its last one')
     .option('--top <k>', 'so many classes, or all of fewer', positiveInteger, 5)
-    .option('--json', 'one JSON object a picture: {file, predictions: [{class, index, probability}]}')
+    .option(
+      '--strict',
+      'end at the first file that cannot be decoded (default: after the others, with status 1)',
+    )
+    .option(
+      '--json',
+      'one JSON object a picture: {file, predictions: [{class, index, probability}]} or {file, error}',
+    )
     .option('--verbose', 'stack trace of errors')
     .addHelpText(
       'after',
@@ -36,26 +51,36 @@ export function addPredict(program: Command): void {
     )
     .action(async (images: string[], options: PredictOptions) => {
       for await (const result of predict(images, options)) {
+        if ('error' in result) {
+          process.exitCode = 1;
+          writeNote(`error: ${result.error}`);
+        }
         if (options.json) writeJson(result);
-        else for (const line of describe(result)) writeLine(line);
+        else if ('predictions' in result)
+          for (const line of describe(result.file, result.predictions)) writeLine(line);
       }
     });
 }
 
 async function* predict(
   images: readonly string[],
-  { model, top }: PredictOptions,
+  { model, top, strict = false }: PredictOptions,
 ): AsyncGenerator<FilePredictions> {
   const { loadModel } = await import('../train/classifier.js');
   using classifier = await loadModel(model);
   const topK = Math.min(top, classifier.classes.length);
   for (let start = 0; start < images.length; start += BATCH) {
     const files = images.slice(start, start + BATCH);
-    const predictions = await classifier.predict(files, { topK });
-    for (const [i, file] of files.entries()) yield { file, predictions: predictions[i] ?? [] };
+    const results = await classifier.predictSettled(files, { topK });
+    for (const [i, result] of results.entries()) {
+      const [file = ''] = [files[i]];
+      if (result.status === 'fulfilled') yield { file, predictions: result.value };
+      else if (strict) throw result.reason;
+      else yield { file, error: reasonOf(result.reason) };
+    }
   }
 }
 
-function describe({ file, predictions }: FilePredictions): string[] {
+function describe(file: string, predictions: readonly Prediction[]): string[] {
   return [file, ...predictions.map((row) => `  ${percent(row.probability).padStart(7)}  ${row.class}`)];
 }

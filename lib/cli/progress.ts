@@ -1,6 +1,6 @@
 import cliProgress from 'cli-progress';
-import type { EndEvent, EpochEvent, StepEvent, TrainEvent } from '../train/events.js';
-import { percent, writeJson, writeLine } from './output.js';
+import type { EndEvent, EpochEvent, SkipEvent, StepEvent, TrainEvent } from '../train/events.js';
+import { percent, writeJson, writeLine, writeNote } from './output.js';
 
 /** Shows how training goes. */
 export interface Progress {
@@ -13,6 +13,7 @@ export interface Progress {
 export class JsonProgress implements Progress {
   onEvent(event: TrainEvent): void {
     writeJson(event);
+    if (event.event === 'skip') writeNote(describeSkip(event));
   }
 
   close(): void {}
@@ -29,11 +30,9 @@ export class LineProgress implements Progress {
   }
 
   onEvent(event: TrainEvent): void {
-    if (event.event === 'end') return;
-    if (event.event === 'epoch') {
-      writeLine(describeEpoch(event, this.#epochs));
-      return;
-    }
+    if (event.event === 'skip') writeNote(describeSkip(event));
+    if (event.event === 'epoch') writeLine(describeEpoch(event, this.#epochs));
+    if (event.event !== 'step') return;
     const now = this.#run.onStep(event);
     if (now.stepOfEpoch % 10 !== 0 && !now.first) return;
     writeLine(`epoch ${event.epoch}/${this.#epochs}  ${describeStep(event, now).join('  ')}`);
@@ -68,10 +67,14 @@ export class BarProgress implements Progress {
     if (event.event === 'step') {
       const now = this.#run.onStep(event);
       const parts = describeStep(event, now);
-      if (now.stepOfEpoch === event.stepsPerEpoch) parts.splice(3, 2, 'validating, saving');
+      if (now.stepOfEpoch === event.stepsPerEpoch) parts.splice(3, parts.length, 'validating, saving');
       const payload = { epoch: `${event.epoch}/${this.#epochs}`, text: parts.join(' ') };
       if (this.#bar.isActive) this.#bar.update(now.stepOfEpoch, payload);
       else this.#bar.start(event.stepsPerEpoch, now.stepOfEpoch, payload);
+    } else if (event.event === 'skip') {
+      // The next step draws the bar again.
+      this.close();
+      writeNote(describeSkip(event));
     } else {
       this.close();
       if (event.event === 'epoch') writeLine(describeEpoch(event, this.#epochs));
@@ -92,6 +95,8 @@ interface Now {
   loss: number;
   top1: number;
   imagesPerSecond: number;
+  /** The part of the time that the device waited for pictures. */
+  waiting: number;
   /** Undefined while there is nothing to tell it from. */
   secondsLeft: number | undefined;
 }
@@ -102,23 +107,24 @@ class RunClock {
   #startMs = 0;
   #steps = 0;
   #epoch = 0;
-  #sums = { steps: 0, loss: 0, top1: 0, secondsPerImage: 0 };
+  #sums = noSums();
 
   constructor(epochs: number) {
     this.#epochs = epochs;
   }
 
-  onStep({ epoch, step, stepsPerEpoch, loss, top1, imagesPerSecond }: StepEvent): Now {
+  onStep({ epoch, step, stepsPerEpoch, images, loss, top1, imagesPerSecond, waitingMs }: StepEvent): Now {
     const now = performance.now();
     const first = this.#steps === 0;
     if (first) this.#startMs = now;
-    if (epoch !== this.#epoch) this.#sums = { steps: 0, loss: 0, top1: 0, secondsPerImage: 0 };
+    if (epoch !== this.#epoch) this.#sums = noSums();
     this.#epoch = epoch;
     const sums = this.#sums;
-    sums.steps++;
-    sums.loss += loss;
-    sums.top1 += top1;
-    sums.secondsPerImage += 1 / imagesPerSecond;
+    sums.images += images;
+    sums.loss += loss * images;
+    sums.top1 += top1 * images;
+    sums.timeMs += (images / imagesPerSecond) * 1000;
+    sums.waitingMs += waitingMs;
     const left = this.#epochs * stepsPerEpoch - step;
     // Validation and checkpoints between the steps count in.
     const secondsLeft = first ? undefined : ((now - this.#startMs) / 1000 / this.#steps) * left;
@@ -126,24 +132,37 @@ class RunClock {
     return {
       first,
       stepOfEpoch: step - (epoch - 1) * stepsPerEpoch,
-      loss: sums.loss / sums.steps,
-      top1: sums.top1 / sums.steps,
-      imagesPerSecond: sums.steps / sums.secondsPerImage,
+      loss: sums.loss / sums.images,
+      top1: sums.top1 / sums.images,
+      imagesPerSecond: (sums.images / sums.timeMs) * 1000,
+      waiting: Math.min(1, sums.waitingMs / sums.timeMs),
       secondsLeft,
     };
   }
 }
 
-/** Step, loss, accuracy, images/s, and if it can be told, the time left. */
+function noSums() {
+  return { images: 0, loss: 0, top1: 0, timeMs: 0, waitingMs: 0 };
+}
+
+/** From this part of an epoch's time on it is told that the device waits for pictures. */
+const NOTICEABLE = 0.1;
+
+/** Step, loss, accuracy, waiting if it is noticeable, images/s, and if it can be told, the time left. */
 function describeStep({ stepsPerEpoch }: StepEvent, now: Now): string[] {
   const parts = [
     `${now.stepOfEpoch}/${stepsPerEpoch}`,
     `loss ${now.loss.toFixed(3)}`,
     `top-1 ${percent(now.top1)}`,
-    `${now.imagesPerSecond.toFixed(0)} images/s`,
   ];
+  if (now.waiting >= NOTICEABLE) parts.push(`waiting for data ${(100 * now.waiting).toFixed(0)} %`);
+  parts.push(`${now.imagesPerSecond.toFixed(0)} images/s`);
   if (now.secondsLeft !== undefined) parts.push(`${duration(now.secondsLeft)} left`);
   return parts;
+}
+
+function describeSkip({ reason }: SkipEvent): string {
+  return `Left out: ${reason}`;
 }
 
 function describeEpoch({ epoch, train, val, best }: EpochEvent, epochs: number): string {

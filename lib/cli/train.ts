@@ -18,6 +18,7 @@ export interface TrainOptions {
   device?: string;
   out?: string;
   resume?: string;
+  strict?: boolean;
   json?: boolean;
 }
 
@@ -63,7 +64,11 @@ export function addTrain(program: Command): void {
     .option('--device <name>', 'cpu or cpu:N (default: cpu)')
     .option('--out <dir>', `folder of the checkpoints (default: ${SHAPES.out}, or ${PHOTOS.out} with --data)`)
     .option('--resume <dir>', 'go on from its last checkpoint, with its options; --epochs may be raised')
-    .option('--json', 'one JSON object a line on stdout: step, epoch, end')
+    .option(
+      '--strict',
+      'a file that is no picture, or cannot be read, ends the run (default: it is left out)',
+    )
+    .option('--json', 'one JSON object a line on stdout: step, skip, epoch, end')
     .option('--verbose', 'stack trace of errors')
     .addHelpText(
       'after',

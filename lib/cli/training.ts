@@ -11,7 +11,7 @@ import { ModelFile } from '../train/model_file.js';
 import { type Resumed, Trainer } from '../train/trainer.js';
 import { parseTrainingState } from '../train/training_state.js';
 import { type Data, drawnShapes, openFolders } from './data.js';
-import { count, teller, writeLine } from './output.js';
+import { count, describeSkipped, teller, writeLine } from './output.js';
 import { BarProgress, describeValidation, JsonProgress, LineProgress, type Progress } from './progress.js';
 import { PHOTOS, SHAPES } from './recipes.js';
 import { foldersOf, newSettings, parseSettings, resumedSettings, type Settings } from './settings.js';
@@ -24,6 +24,7 @@ interface Run {
   /** Folder of the checkpoints. */
   out: string;
   json: boolean;
+  strict: boolean;
   /** To go on from, and what is no longer as it was. */
   checkpoint?: ModelFile;
   changes?: readonly string[];
@@ -35,23 +36,22 @@ export async function runTraining(given: TrainOptions): Promise<void> {
 }
 
 async function start(given: TrainOptions): Promise<void> {
-  const json = given.json ?? false;
+  const { json = false, strict = false } = given;
   const tell = teller(json);
   const folders = foldersOf(given);
   Device.get(given.device);
-  const data = folders === null ? drawnShapes(SHAPES) : await openFolders(folders, tell);
+  const data = folders === null ? drawnShapes(SHAPES) : await openFolders(folders, strict);
   const settings = newSettings(given, folders, {
     trainPictures: data.train.length,
     valPictures: data.validation.length,
   });
   const out = await writableFolder(given.out ?? (folders === null ? SHAPES : PHOTOS).out);
   if (await exists(join(out, 'last.safetensors'))) tell(`The checkpoints in ${out} will be replaced`);
-  await run({ settings, data, out, json });
+  await run({ settings, data, out, json, strict });
 }
 
 async function resume(given: TrainOptions, folder: string): Promise<void> {
-  const json = given.json ?? false;
-  const tell = teller(json);
+  const { json = false, strict = false } = given;
   await using checkpoint = await openCheckpoint(folder);
   const { path, info } = checkpoint;
   const { notes } = parseTrainingState(info.training, path);
@@ -59,12 +59,12 @@ async function resume(given: TrainOptions, folder: string): Promise<void> {
   Device.get(settings.device);
   const { data: train, val } = settings;
   const data =
-    train === null || val === null ? drawnShapes(settings) : await openFolders({ data: train, val }, tell);
+    train === null || val === null ? drawnShapes(settings) : await openFolders({ data: train, val }, strict);
   const out = await writableFolder(given.out ?? dirname(path));
-  await run({ settings, data, out, json, checkpoint, changes });
+  await run({ settings, data, out, json, strict, checkpoint, changes });
 }
 
-async function run({ settings, data, out, json, checkpoint, changes = [] }: Run): Promise<void> {
+async function run({ settings, data, out, json, strict, checkpoint, changes = [] }: Run): Promise<void> {
   const { preset, init, dropout, seed, batch, epochs, threads } = settings;
   const device = Device.get(settings.device);
   if (threads !== null) device.setThreads(threads);
@@ -83,6 +83,7 @@ async function run({ settings, data, out, json, checkpoint, changes = [] }: Run)
     seed,
     out,
     notes: { ...settings },
+    strict,
     onEvent: (event) => progress.onEvent(event),
   });
   try {
@@ -175,7 +176,7 @@ function describeResumed(
   return lines;
 }
 
-function describeEnd({ complete, epoch, step, val, checkpoint }: EndEvent): string[] {
+function describeEnd({ complete, epoch, step, val, checkpoint, skipped }: EndEvent): string[] {
   if (!complete)
     return [
       `Stopped after step ${step}, epoch ${epoch} being complete. Saved ${checkpoint}: --resume goes on`,
@@ -183,5 +184,5 @@ function describeEnd({ complete, epoch, step, val, checkpoint }: EndEvent): stri
   const lines = val === null ? [] : [`At the end: ${describeValidation(val)}`];
   if (checkpoint !== null)
     lines.push(`Saved ${checkpoint}, and best.safetensors, that of the lowest validation loss`);
-  return lines;
+  return [...lines, ...describeSkipped(skipped)];
 }

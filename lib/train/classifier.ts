@@ -1,6 +1,6 @@
 import { noGrad } from '../autograd.js';
 import { expectInteger } from '../check.js';
-import type { Dataset } from '../data/dataset.js';
+import type { Dataset, SkipOptions } from '../data/dataset.js';
 import { decodeImage } from '../data/decode.js';
 import type { Device, DeviceLike } from '../device.js';
 import type { AlexNet } from '../models/alexnet.js';
@@ -67,29 +67,63 @@ export class Classifier {
     images: ImageSource | readonly ImageSource[],
     options: { topK?: number } = {},
   ): Promise<Prediction[] | Prediction[][]> {
+    const single = typeof images === 'string' || images instanceof Uint8Array;
+    const predictions: Prediction[][] = [];
+    for await (const result of this.#results(single ? [images] : images, options)) {
+      if (result.status === 'rejected') throw result.reason;
+      predictions.push(result.value);
+    }
+    return single ? (predictions[0] ?? []) : predictions;
+  }
+
+  /**
+   * As `predict`, where a picture that cannot be decoded costs no other its predictions.
+   * @returns for each picture what `Promise.allSettled` would give; the reason of a rejection is a DataError
+   */
+  async predictSettled(
+    images: readonly ImageSource[],
+    options: { topK?: number } = {},
+  ): Promise<PromiseSettledResult<Prediction[]>[]> {
+    const results: PromiseSettledResult<Prediction[]>[] = [];
+    for await (const result of this.#results(images, options)) results.push(result);
+    return results;
+  }
+
+  /**
+   * Loss, top-1 and top-5 over a data set whose classes are those of the model.
+   * @throws {DataError} where hardly any picture can be read, or where strict, for the first that cannot be read
+   */
+  evaluate(dataset: Dataset, options?: SkipOptions): Promise<Evaluation> {
+    return evaluate(this.model, this.#input, dataset, options);
+  }
+
+  async *#results(
+    images: readonly ImageSource[],
+    options: { topK?: number },
+  ): AsyncGenerator<PromiseSettledResult<Prediction[]>, void, undefined> {
+    const { resize: size } = this.preprocessing;
     const count = this.classes.length;
     const topK = expectInteger('topK', options.topK ?? Math.min(5, count), 1, count);
-    if (typeof images === 'string' || images instanceof Uint8Array) {
-      const [only = []] = await this.#predictBatch([images], topK);
-      return only;
-    }
-    const predictions: Prediction[][] = [];
     for (let start = 0; start < images.length; start += BATCH) {
-      predictions.push(...(await this.#predictBatch(images.slice(start, start + BATCH), topK)));
+      const batch = images.slice(start, start + BATCH);
+      const decoded = await Promise.allSettled(batch.map((image) => decodeImage(image, { size })));
+      const pictures = decoded.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+      const predictions = await this.#classify(
+        pictures.map(({ pixels }) => pixels),
+        topK,
+      );
+      for (const result of decoded) {
+        yield result.status === 'rejected'
+          ? result
+          : { status: 'fulfilled', value: predictions.shift() ?? [] };
+      }
     }
-    return predictions;
   }
 
-  /** Loss, top-1 and top-5 over a data set whose classes are those of the model. */
-  evaluate(dataset: Dataset): Promise<Evaluation> {
-    return evaluate(this.model, this.#input, dataset);
-  }
-
-  async #predictBatch(images: readonly ImageSource[], topK: number): Promise<Prediction[][]> {
+  async #classify(pixels: readonly Uint8Array[], topK: number): Promise<Prediction[][]> {
+    if (pixels.length === 0) return [];
     const { resize, crop } = this.preprocessing;
-    const decoded = await Promise.all(images.map((image) => decodeImage(image, { size: resize })));
-    const pixels = decoded.map((picture) => picture.pixels);
-    const crops = centreCrops(images.length, resize, crop);
+    const crops = centreCrops(pixels.length, resize, crop);
     const probabilities = await noGrad(() =>
       tidy(() =>
         softmax(
@@ -98,7 +132,7 @@ export class Classifier {
       ),
     );
     const count = this.classes.length;
-    return images.map((_, i) => this.#rank(probabilities.subarray(i * count, (i + 1) * count), topK));
+    return pixels.map((_, i) => this.#rank(probabilities.subarray(i * count, (i + 1) * count), topK));
   }
 
   #rank(probabilities: Float32Array, topK: number): Prediction[] {

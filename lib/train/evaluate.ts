@@ -1,5 +1,5 @@
 import { noGrad } from '../autograd.js';
-import type { Dataset } from '../data/dataset.js';
+import type { Dataset, SkipOptions } from '../data/dataset.js';
 import { Loader } from '../data/loader.js';
 import { DataError, expected } from '../errors.js';
 import type { Module } from '../nn/index.js';
@@ -26,6 +26,8 @@ export interface ClassMetrics {
 }
 
 export interface Evaluation extends Metrics {
+  /** So many pictures could not be read, or were no pictures. The figures are of the others. */
+  skipped: number;
   /** In the order of the model's classes; fractions of a class without pictures are 0. */
   perClass: ClassMetrics[];
 }
@@ -35,23 +37,25 @@ const BATCH = 64;
 
 /**
  * The centre crop's figures over a whole data set, in evaluation mode; restores the model's mode.
- * @throws {DataError} for an empty data set
+ * @throws {DataError} for an empty data set, one of which hardly any picture can be read, or where strict, for the first
+ *   that cannot be read
  * @throws the reason of `signal`, where that is aborted before the end
  */
 export async function evaluate(
   model: Module,
   input: InputPipeline,
   dataset: Dataset,
-  signal?: AbortSignal,
+  { signal, ...options }: SkipOptions & { signal?: AbortSignal | undefined } = {},
 ): Promise<Evaluation> {
   if (dataset.length === 0) throw new DataError(expected('at least one picture', 'data set', 0));
   const perClass = dataset.classes.map((name) => ({ class: name, count: 0, top1: 0, top5: 0 }));
   const guesses = Math.min(5, dataset.classes.length);
   const wasTraining = model.training;
   model.eval();
-  let lossSum = 0;
+  let [lossSum, pictures] = [0, 0];
   try {
-    const loader = new Loader(dataset, { batchSize: BATCH, crop: input.preprocessing.crop, training: false });
+    const { crop } = input.preprocessing;
+    const loader = new Loader(dataset, { ...options, batchSize: BATCH, crop, training: false });
     for await (const batch of loader.epoch(0)) {
       signal?.throwIfAborted();
       const [loss, top1, top5] = await noGrad(() =>
@@ -66,6 +70,7 @@ export async function evaluate(
         }),
       );
       lossSum += loss * batch.labels.length;
+      pictures += batch.labels.length;
       batch.labels.forEach((label, i) => {
         const row = perClass[label];
         if (row === undefined) return;
@@ -77,11 +82,12 @@ export async function evaluate(
   } finally {
     model.train(wasTraining);
   }
-  const total = (key: 'top1' | 'top5') => perClass.reduce((sum, row) => sum + row[key], 0) / dataset.length;
+  const total = (key: 'top1' | 'top5') => perClass.reduce((sum, row) => sum + row[key], 0) / pictures;
   return {
-    loss: lossSum / dataset.length,
+    loss: lossSum / pictures,
     top1: total('top1'),
     top5: total('top5'),
+    skipped: (dataset.skipped?.length ?? 0) + dataset.length - pictures,
     perClass: perClass.map((row) => ({
       ...row,
       top1: row.count === 0 ? 0 : row.top1 / row.count,

@@ -1,3 +1,4 @@
+import type { SkippedSample } from '../data/dataset.js';
 import type { Metrics } from './evaluate.js';
 
 /** One of these for every step, in order. */
@@ -7,13 +8,21 @@ export interface StepEvent {
   epoch: number;
   step: number;
   stepsPerEpoch: number;
+  /** How many pictures the step learnt from: fewer than a batch where some were left out. */
+  images: number;
   loss: number;
   /** Of the step's pictures, with augmentation and dropout. */
   top1: number;
   lr: number;
   imagesPerSecond: number;
-  /** How long the step waited for pictures to be decoded. */
+  /** How long the device had nothing to do, because the step's pictures were not decoded yet. */
   waitingMs: number;
+}
+
+/** A picture that cannot be read and is left out: told once, when its turn comes for the first time. */
+export interface SkipEvent extends SkippedSample {
+  event: 'skip';
+  data: 'train' | 'validation';
 }
 
 /** After each epoch, when its checkpoint is on the disk. Fractions are 0…1. */
@@ -27,6 +36,8 @@ export interface EpochEvent {
   val: Metrics | null;
   /** Whether `best.safetensors` is of this epoch: the lowest validation loss so far. */
   best: boolean;
+  /** So many files were left out so far, of training and validation data, since the program began: each counts once. */
+  skipped: number;
 }
 
 /** The figures are those of the last complete epoch. */
@@ -40,6 +51,8 @@ export interface EndEvent {
   val: Metrics | null;
   /** The newest, from which training can go on. */
   checkpoint: string | null;
+  /** As in `epoch`. */
+  skipped: number;
 }
 
-export type TrainEvent = StepEvent | EpochEvent | EndEvent;
+export type TrainEvent = StepEvent | SkipEvent | EpochEvent | EndEvent;

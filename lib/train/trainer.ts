@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { backward } from '../autograd.js';
 import { expectInteger } from '../check.js';
-import { type Dataset, readSample } from '../data/dataset.js';
+import { type Dataset, readSample, type Sample, type SkipOptions, Unreadable } from '../data/dataset.js';
 import { type Batch, Loader } from '../data/loader.js';
 import { meanColour } from '../data/mean.js';
 import {
@@ -22,8 +22,10 @@ import { tidy } from '../scope.js';
 import { tensor } from '../tensor.js';
 import { evaluate, type Metrics } from './evaluate.js';
 import type { EndEvent, StepEvent, TrainEvent } from './events.js';
+import { IdleClock } from './idle_clock.js';
 import { ModelFile, saveModelFile } from './model_file.js';
 import { InputPipeline, type Preprocessing } from './preprocessing.js';
+import { Skips } from './skips.js';
 import {
   identityOf,
   NO_SUMS,
@@ -49,6 +51,8 @@ export interface TrainerOptions {
   out?: string;
   /** Anything JSON that should be found again in the checkpoints, such as where the data came from. */
   notes?: Readonly<Record<string, unknown>>;
+  /** Ends the training at the first picture that cannot be read. Default false: such pictures are left out, and told. */
+  strict?: boolean;
   /** Called in order; a `step` event as soon as its loss is known. */
   onEvent?: (event: TrainEvent) => void;
 }
@@ -67,7 +71,7 @@ export interface Resumed {
 interface InFlight {
   numbers: Promise<[loss: number, hits: Int32Array]>;
   count: number;
-  event: Omit<StepEvent, 'loss' | 'top1' | 'imagesPerSecond'>;
+  event: Omit<StepEvent, 'images' | 'loss' | 'top1' | 'imagesPerSecond'>;
 }
 
 /** So many steps may be enqueued before the first one's loss is awaited: the device never waits for JavaScript. */
@@ -80,6 +84,8 @@ export class Trainer {
   readonly #seed: number;
   readonly #schedule: Schedule;
   readonly #loader: Loader;
+  readonly #skips: Skips;
+  readonly #idle = new IdleClock();
   #condition: 'ready' | 'busy' | 'failed' = 'ready';
   #progress: Progress = { epoch: 0, step: 0, sums: NO_SUMS, train: null, val: null, best: null };
   #input: InputPipeline | undefined;
@@ -114,7 +120,16 @@ export class Trainer {
       );
     }
     const crop = options.preprocessing?.crop ?? model.inputSize;
-    this.#loader = new Loader(train, { batchSize: this.#batchSize, crop, training: true, seed: this.#seed });
+    this.#skips = new Skips([train, validation], (event) => options.onEvent?.(event));
+    const shuffled = { batchSize: this.#batchSize, training: true, seed: this.#seed };
+    this.#loader = new Loader(train, { ...this.#reading('train'), ...shuffled, crop });
+  }
+
+  #reading(data: 'train' | 'validation'): SkipOptions {
+    return {
+      strict: this.#options.strict ?? false,
+      onSkip: (skipped) => this.#skips.tell(data, skipped),
+    };
   }
 
   get stepsPerEpoch(): number {
@@ -185,7 +200,17 @@ export class Trainer {
       while (this.#progress.epoch < epochs && !signal?.aborted) await this.#epoch(signal);
       const { epoch, step, train, val } = this.#progress;
       const complete = epoch >= epochs;
-      const end: EndEvent = { event: 'end', complete, epoch, step, train, val, checkpoint: this.#checkpoint };
+      const skipped = this.#skips.count;
+      const end: EndEvent = {
+        event: 'end',
+        complete,
+        epoch,
+        step,
+        train,
+        val,
+        checkpoint: this.#checkpoint,
+        skipped,
+      };
       onEvent?.(end);
       return end;
     });
@@ -248,9 +273,18 @@ export class Trainer {
 
   async #defaultPreprocessing(): Promise<Preprocessing> {
     const { train, model } = this.#options;
-    const { height, width } = await readSample(train, 0);
-    const mean = await meanColour(train, { limit: 1000 });
+    const { height, width } = await this.#firstSample();
+    const mean = await meanColour(train, { ...this.#reading('train'), limit: 1000 });
     return { resize: Math.min(height, width), crop: model.inputSize, mean, scale: [1 / 60, 1 / 60, 1 / 60] };
+  }
+
+  async #firstSample(): Promise<Sample> {
+    const { train } = this.#options;
+    for (let index = 0; index < train.length; index++) {
+      const sample = await readSample(train, index);
+      if (!(sample instanceof Unreadable)) return sample;
+    }
+    throw new DataError('Expected at least one picture that can be read for train but received none');
   }
 
   #setInput(preprocessing: Preprocessing): void {
@@ -295,6 +329,7 @@ export class Trainer {
   #step(batch: Batch): InFlight {
     const { model, optimizer } = this.#options;
     const input = this.#pipeline;
+    const waitingMs = Math.min(batch.waitingMs, this.#idle.idleMs);
     const { epoch, step } = this.#progress;
     optimizer.setLrFactor(this.#schedule.factor(step, epoch));
     const numbers = tidy(() => {
@@ -308,8 +343,10 @@ export class Trainer {
       return [loss.item(), hits.data<Int32Array>()] as const;
     });
     this.#progress = { ...this.#progress, step: step + 1 };
+    const all = handled(Promise.all(numbers));
+    this.#idle.add(all);
     return {
-      numbers: handled(Promise.all(numbers)),
+      numbers: all,
       count: batch.labels.length,
       event: {
         event: 'step',
@@ -317,7 +354,7 @@ export class Trainer {
         step: step + 1,
         stepsPerEpoch: this.stepsPerEpoch,
         lr: optimizer.lr,
-        waitingMs: batch.waitingMs,
+        waitingMs,
       },
     };
   }
@@ -342,14 +379,17 @@ export class Trainer {
       hits: sums.hits + hits,
       pictures: sums.pictures + count,
     };
-    this.#options.onEvent?.({ ...event, loss, top1: hits / count, imagesPerSecond });
+    this.#options.onEvent?.({ ...event, images: count, loss, top1: hits / count, imagesPerSecond });
   }
 
   /** Null where there are no validation data; undefined where there was no time. */
   async #validate(signal: AbortSignal | undefined): Promise<Metrics | null | undefined> {
     const { model, validation } = this.#options;
     if (validation === undefined) return null;
-    const evaluation = await evaluate(model, this.#pipeline, validation, signal).catch((error: unknown) => {
+    const evaluation = await evaluate(model, this.#pipeline, validation, {
+      ...this.#reading('validation'),
+      signal,
+    }).catch((error: unknown) => {
       if (signal?.aborted && error === signal.reason) return undefined;
       throw error;
     });
@@ -380,7 +420,15 @@ export class Trainer {
     };
     if (best) await this.#save('best');
     await this.#save('last');
-    this.#options.onEvent?.({ event: 'epoch', epoch: epoch + 1, step, train, val, best });
+    this.#options.onEvent?.({
+      event: 'epoch',
+      epoch: epoch + 1,
+      step,
+      train,
+      val,
+      best,
+      skipped: this.#skips.count,
+    });
   }
 
   /** `last` is all that training needs to go on; `best` the model alone. */

@@ -24,3 +24,12 @@ export async function writePictures(
 
 export const RED: Colour = [200, 30, 30];
 export const BLUE: Colour = [30, 30, 200];
+
+/** A JPEG whose head is whole, and that ends early. */
+export async function truncatedJpeg(): Promise<Buffer> {
+  const noise = Buffer.from(Array.from({ length: 99 * 99 * 3 }, (_, i) => (i * 7919) % 251));
+  const jpeg = await sharp(noise, { raw: { width: 99, height: 99, channels: 3 } })
+    .jpeg()
+    .toBuffer();
+  return jpeg.subarray(0, jpeg.length / 2);
+}

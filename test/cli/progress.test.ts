@@ -13,6 +13,7 @@ function* events(): Generator<TrainEvent> {
         epoch,
         step: (epoch - 1) * STEPS + i,
         stepsPerEpoch: STEPS,
+        images: 32,
         loss: 2 / epoch,
         top1: 0.25 * epoch,
         lr: 1e-3,
@@ -28,26 +29,63 @@ function* events(): Generator<TrainEvent> {
       train: figures,
       val: { ...figures, top5: 1 },
       best: epoch === 1,
+      skipped: 0,
     };
   }
-  yield { event: 'end', complete: true, epoch: 2, step: 2 * STEPS, train: null, val: null, checkpoint: null };
+  yield {
+    event: 'end',
+    complete: true,
+    epoch: 2,
+    step: 2 * STEPS,
+    train: null,
+    val: null,
+    checkpoint: null,
+    skipped: 0,
+  };
 }
 
-/** What is written to stdout meanwhile. */
-function written(progress: Progress): string {
-  const write = process.stdout.write;
-  let text = '';
-  process.stdout.write = (chunk) => {
-    text += chunk;
-    return true;
-  };
+const SKIP: TrainEvent = {
+  event: 'skip',
+  data: 'train',
+  index: 3,
+  file: 'a\nb.jpg',
+  reason: 'a\nb.jpg could not be decoded: it ends early',
+};
+
+/** What is written meanwhile. */
+function captured(
+  progress: Progress,
+  list: Iterable<TrainEvent> = events(),
+): { stdout: string; stderr: string } {
+  const text = { stdout: '', stderr: '' };
+  const writes = { stdout: process.stdout.write, stderr: process.stderr.write };
+  for (const name of ['stdout', 'stderr'] as const) {
+    process[name].write = (chunk: string | Uint8Array) => {
+      text[name] += chunk;
+      return true;
+    };
+  }
   try {
-    for (const event of events()) progress.onEvent(event);
+    for (const event of list) progress.onEvent(event);
   } finally {
     progress.close();
-    process.stdout.write = write;
+    process.stdout.write = writes.stdout;
+    process.stderr.write = writes.stderr;
   }
   return text;
+}
+
+function written(progress: Progress, list?: Iterable<TrainEvent>): string {
+  return captured(progress, list).stdout;
+}
+
+/** The lines of steps of which the device waited for its pictures for so many ms of 800. */
+function waiting(...waits: readonly number[]): string[] {
+  const list: TrainEvent[] = waits.map((waitingMs, i) => ({
+    ...{ event: 'step', epoch: 1, step: 10 * (i + 1), stepsPerEpoch: 100, images: 32 },
+    ...{ loss: 1, top1: 1, lr: 1, imagesPerSecond: 40, waitingMs },
+  }));
+  return written(new LineProgress(1), list).trimEnd().split('\n');
 }
 
 describe('command line: progress', () => {
@@ -68,6 +106,63 @@ describe('command line: progress', () => {
       'epoch 2/2  training loss 0.500, top-1 50.0 %  validation loss 0.500, top-1 50.0 %, top-5 100.0 %',
     ]);
     expect(lines[1]).to.match(/ {2}\d+ s left$/);
+  });
+
+  it('says that the device waits for data from a tenth of the time of the epoch on', () => {
+    const without = /top-1 100\.0 % {2}40 images\/s/;
+    expect(waiting(0)[0]).to.match(without);
+    expect(waiting(79)[0]).to.match(without);
+    expect(waiting(80)[0]).to.match(/top-1 100\.0 % {2}waiting for data 10 % {2}40 images\/s/);
+    expect(waiting(800)[0]).to.include('waiting for data 100 %');
+    // Clocks are read at other moments.
+    expect(waiting(900)[0]).to.include('waiting for data 100 %');
+    const [, second, third] = waiting(400, 0, 0, 0, 0);
+    expect(second).to.include('waiting for data 25 %');
+    expect(third).to.include('waiting for data 17 %');
+    expect(waiting(400, 0, 0, 0, 0, 0).at(-1)).to.match(without);
+  });
+
+  it('begins anew with each epoch', () => {
+    const [step] = events();
+    if (step?.event !== 'step') throw new Error('no step');
+    const list = [
+      { ...step, waitingMs: 800 },
+      { ...step, epoch: 2, step: STEPS + 10, waitingMs: 0 },
+    ];
+    const lines = written(new LineProgress(2), list).trimEnd().split('\n');
+    expect(lines[0]).to.include('waiting for data 100 %');
+    expect(lines[1]).not.to.include('waiting');
+  });
+
+  it('weighs a step by its pictures', () => {
+    const [step] = events();
+    if (step?.event !== 'step') throw new Error('no step');
+    const list = [
+      { ...step, step: 9, images: 30, loss: 1, top1: 1 },
+      { ...step, step: 10, images: 10, loss: 3, top1: 0 },
+    ];
+    expect(written(new LineProgress(2), list)).to.match(/10\/25 {2}loss 1\.500 {2}top-1 75\.0 %/);
+  });
+
+  it('tells on stderr, in one line, what is left out', () => {
+    const stderr = 'Left out: a\\x0ab.jpg could not be decoded: it ends early\n';
+    const terminal = Object.assign(new PassThrough(), { isTTY: true, columns: 80 });
+    for (const progress of [new LineProgress(2), new BarProgress(2, terminal)]) {
+      expect(captured(progress, [SKIP])).to.deep.equal({ stdout: '', stderr });
+    }
+    expect(captured(new JsonProgress(), [SKIP])).to.deep.equal({
+      stdout: `${JSON.stringify(SKIP)}\n`,
+      stderr,
+    });
+  });
+
+  it('on a terminal: the bar is cleared for that line and drawn again', () => {
+    const terminal = Object.assign(new PassThrough(), { isTTY: true, columns: 80 });
+    const [first, second] = events();
+    if (first === undefined || second === undefined) throw new Error('no events');
+    const progress = new BarProgress(2, terminal);
+    captured(progress, [first, SKIP, second]);
+    expect(String(terminal.read())).to.match(/ 1\/25 .*\[2K.* 2\/25 /s);
   });
 
   it('on a terminal: a bar with loss, accuracy, images/s and time left', () => {

@@ -1,0 +1,197 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { expect } from 'chai';
+import sharp from 'sharp';
+import {
+  AlexNet,
+  Classifier,
+  DataError,
+  type Dataset,
+  type Sample,
+  SGD,
+  type SkippedFile,
+  type TrainEvent,
+  Trainer,
+} from '../../lib/index.js';
+
+/** Grey pictures of two classes, some of which cannot be read. */
+class Greys implements Dataset {
+  readonly classes = ['dark', 'light'];
+  constructor(
+    readonly length: number,
+    readonly broken: readonly number[] = [],
+    readonly skipped: readonly SkippedFile[] = [],
+  ) {}
+
+  async get(index: number): Promise<Sample> {
+    if (this.broken.includes(index)) throw new Error(`picture ${index} is broken`);
+    const pixels = new Uint8Array(232 * 232 * 3).fill((index % 2) * 160 + 20 + (index % 16));
+    return { pixels, height: 232, width: 232, label: index % 2 };
+  }
+}
+
+const preprocessing = { resize: 232, crop: 227, mean: [127, 127, 127], scale: [0.02, 0.02, 0.02] } as const;
+
+async function failureOf(promise: Promise<unknown>): Promise<unknown> {
+  return promise.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+}
+
+describe('pictures that cannot be read', function () {
+  this.timeout(120_000);
+  let model: AlexNet;
+  before(() => {
+    model = new AlexNet({ classes: 2, init: 'he', dropout: 0, seed: 3 });
+  });
+  after(() => model.dispose());
+
+  function makeTrainer(train: Dataset, options: { validation?: Dataset; strict?: boolean } = {}) {
+    const optimizer = new SGD(model.namedParameters(), { lr: 1e-6, momentum: 0.9, weightDecay: 0 });
+    const events: TrainEvent[] = [];
+    const onEvent = (event: TrainEvent) => events.push(event);
+    const trainer = new Trainer({
+      model,
+      optimizer,
+      train,
+      batchSize: 4,
+      preprocessing,
+      onEvent,
+      ...options,
+    });
+    return { trainer, events };
+  }
+
+  it('are left out of their steps, told once and counted', async () => {
+    const note = { file: 'note.txt', reason: 'no picture' };
+    const { trainer, events } = makeTrainer(new Greys(8, [2], [note]), { validation: new Greys(4, [0, 3]) });
+    const end = await trainer.fit(2);
+    const skips = events.filter((event) => event.event === 'skip');
+    expect(skips).to.deep.equal([
+      { event: 'skip', data: 'train', index: 2, file: null, reason: 'picture 2 is broken' },
+      { event: 'skip', data: 'validation', index: 0, file: null, reason: 'picture 0 is broken' },
+      { event: 'skip', data: 'validation', index: 3, file: null, reason: 'picture 3 is broken' },
+    ]);
+    const images = events.flatMap((event) => (event.event === 'step' ? [event.images] : []));
+    expect(images.slice(0, 2).sort()).to.deep.equal([3, 4]);
+    expect(images.slice(2).sort()).to.deep.equal([3, 4]);
+    const counts = events.flatMap((event) => (event.event === 'epoch' ? [event.skipped] : []));
+    expect([...counts, end.skipped]).to.deep.equal([4, 4, 4]);
+  });
+
+  it('end training where strict, in the training as in the validation data', async () => {
+    const failing = async (train: Dataset, validation: Dataset) =>
+      failureOf(makeTrainer(train, { validation, strict: true }).trainer.fit(1));
+    const first = await failing(new Greys(4, [2]), new Greys(2));
+    expect(first)
+      .to.be.instanceOf(DataError)
+      .with.property('message')
+      .that.matches(/sample 2 .*broken/);
+    const second = await failing(new Greys(4), new Greys(2, [1]));
+    expect(second)
+      .to.be.instanceOf(DataError)
+      .with.property('message')
+      .that.matches(/sample 1 .*broken/);
+  });
+
+  it('end training where a step has no other', async () => {
+    const failure = await failureOf(makeTrainer(new Greys(4, [0, 1, 2, 3])).trainer.fit(1));
+    expect(failure)
+      .to.be.instanceOf(DataError)
+      .with.property('message')
+      .that.matches(/one of 4 .*broken/);
+  });
+
+  it('do not count in an evaluation', async () => {
+    const classifier = new Classifier(model, ['dark', 'light'], preprocessing);
+    const told: number[] = [];
+    const dataset = new Greys(66, [0, 64, 65], [{ file: 'note.txt', reason: 'no picture' }]);
+    const { skipped, ...figures } = await classifier.evaluate(dataset, {
+      onSkip: ({ index }) => told.push(index),
+    });
+    expect([skipped, told]).to.deep.equal([4, [0, 64, 65]]);
+    expect(figures.perClass.map(({ count }) => count)).to.deep.equal([31, 32]);
+    // The same pictures without those that are left out.
+    const whole = new Greys(66);
+    const rest: Dataset = { length: 63, classes: whole.classes, get: (index) => whole.get(index + 1) };
+    const { skipped: none, ...expected } = await classifier.evaluate(rest);
+    expect(none).to.equal(0);
+    expect(figures).to.deep.equal(expected);
+    expect(await failureOf(classifier.evaluate(dataset, { strict: true }))).to.be.instanceOf(DataError);
+    expect(await failureOf(classifier.evaluate(new Greys(2, [0, 1])))).to.be.instanceOf(DataError);
+  });
+
+  it('that come late count as waiting of a device without work', async () => {
+    let tookMs = 0;
+    const greys = new Greys(4);
+    const slow: Dataset = {
+      length: 4,
+      classes: greys.classes,
+      get: async (index) => {
+        const beginMs = performance.now();
+        for (let turn = 0; turn < 50; turn++) await setImmediate();
+        tookMs = Math.max(tookMs, performance.now() - beginMs);
+        return greys.get(index);
+      },
+    };
+    const { trainer, events } = makeTrainer(slow);
+    await trainer.fit(1);
+    const waits = events.flatMap((event) => (event.event === 'step' ? [event.waitingMs] : []));
+    expect(waits).to.have.length(1);
+    expect(waits[0]).to.be.at.least(tookMs);
+  });
+
+  describe('in predictions', () => {
+    let folder = '';
+    let good: Buffer;
+    let classifier: Classifier;
+    before(async () => {
+      folder = await mkdtemp(join(tmpdir(), 'node-cudnn-skips-'));
+      const create = { width: 64, height: 64, channels: 3, background: '#c81e1e' } as const;
+      good = await sharp({ create }).png().toBuffer();
+      classifier = new Classifier(model, ['dark', 'light'], preprocessing);
+    });
+    after(() => rm(folder, { recursive: true }));
+
+    it('reject only the call that they are in', async () => {
+      const broken = good.subarray(0, 60);
+      const calls = await Promise.allSettled([
+        classifier.predict(good),
+        classifier.predict(broken),
+        classifier.predict([good, broken, good]),
+        classifier.predict([good, good]),
+        classifier.predict(join(folder, 'nowhere.png')),
+        classifier.predict(good),
+      ]);
+      expect(calls.map(({ status }) => status)).to.deep.equal([
+        ...['fulfilled', 'rejected', 'rejected', 'fulfilled', 'rejected', 'fulfilled'],
+      ]);
+      for (const call of calls)
+        if (call.status === 'rejected') expect(call.reason).to.be.instanceOf(DataError);
+    });
+
+    it('cost no other its own, where they are to be settled', async () => {
+      const broken = Buffer.from('no picture');
+      const sources = Array.from({ length: 35 }, (_, i) => ([0, 7, 33, 34].includes(i) ? broken : good));
+      const results = await classifier.predictSettled(sources, { topK: 1 });
+      expect(results).to.have.length(35);
+      const [expected] = await classifier.predict(good);
+      for (const [i, result] of results.entries()) {
+        if (sources[i] === broken) {
+          expect(result).to.have.property('reason').that.is.instanceOf(DataError);
+        } else {
+          const [only, ...more] = result.status === 'fulfilled' ? result.value : [];
+          expect(more).to.deep.equal([]);
+          expect(only?.class).to.equal(expected?.class);
+          expect(only?.probability).to.be.closeTo(expected?.probability ?? 0, 1e-5);
+        }
+      }
+      expect(await classifier.predictSettled([])).to.deep.equal([]);
+      const none = await classifier.predictSettled([broken, broken]);
+      expect(none.map(({ status }) => status)).to.deep.equal(['rejected', 'rejected']);
+    });
+  });
+});
