@@ -58,3 +58,27 @@ export function expectObject(name: string, value: unknown): Record<string, unkno
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value };
   throw new ArgumentError(expected('object', name, value));
 }
+
+/** The members of an object that has exactly these. */
+export function expectMembers<K extends string>(
+  name: string,
+  value: unknown,
+  keys: readonly K[],
+): Record<K, unknown> {
+  const object = expectObject(name, value);
+  const stranger = Object.keys(object).find((key) => !keys.some((known) => known === key));
+  if (stranger !== undefined) {
+    throw new ArgumentError(expected(`only ${keys.join(', ')}`, name, stranger));
+  }
+  return Object.fromEntries(keys.map((key) => [key, object[key]])) as Record<K, unknown>;
+}
+
+export function expectTriple(name: string, value: unknown): [number, number, number] {
+  if (!Array.isArray(value) || value.length !== 3)
+    throw new ArgumentError(expected('three numbers', name, value));
+  return [
+    expectFinite(`${name}[0]`, value[0]),
+    expectFinite(`${name}[1]`, value[1]),
+    expectFinite(`${name}[2]`, value[2]),
+  ];
+}

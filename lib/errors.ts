@@ -49,12 +49,30 @@ export function expected(what: string, name: string, received: unknown): string 
 
 function describe(value: unknown): string {
   if (value === null || value === undefined) return String(value);
-  if (typeof value === 'string') return `${JSON.stringify(value)} of type string`;
-  if (typeof value === 'object') {
-    if (Array.isArray(value)) return `[${value.map(String).join(', ')}]`;
-    return `an object of class ${value.constructor?.name ?? 'Object'}`;
+  if (typeof value === 'string') return `${JSON.stringify(shortened(value))} of type string`;
+  if (Array.isArray(value)) {
+    const items = value
+      .slice(0, MAX_ITEMS)
+      .map((item) => (isObject(item) ? 'an object' : shortened(String(item))));
+    return `[${items.join(', ')}${value.length > MAX_ITEMS ? `, …] of ${value.length} items` : ']'}`;
+  }
+  if (isObject(value)) {
+    const name: unknown = value.constructor?.name;
+    return `an object of class ${typeof name === 'string' && name !== '' ? shortened(name) : 'Object'}`;
   }
   return `${String(value)} of type ${typeof value}`;
+}
+
+/** More items than a shape has. */
+const MAX_ITEMS = 16;
+const MAX_LENGTH = 100;
+
+function shortened(text: string): string {
+  return text.length > MAX_LENGTH ? `${text.slice(0, MAX_LENGTH)}…` : text;
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
 }
 
 /** What was thrown, in words. */

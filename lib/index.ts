@@ -6,19 +6,49 @@ cpuBackend();
 export { backward, noGrad } from './autograd.js';
 export type { Pair } from './check.js';
 export type { Dataset, Sample, SkipOptions, SkippedFile, SkippedSample } from './data/dataset.js';
-export { ImageFolder } from './data/folder.js';
-export { Shapes } from './data/shapes.js';
+export { ImageFolder, type ImageFolderOptions } from './data/folder.js';
+export { Shapes, type ShapesOptions } from './data/shapes.js';
 export { Device, type DeviceLike } from './device.js';
-export * from './errors.js';
-export { AlexNet } from './models/alexnet.js';
-export type { DType, MemoryStats, TypedArray } from './native.js';
+export {
+  AddonError,
+  ArgumentError,
+  DataError,
+  DeviceError,
+  DisposedError,
+  FileFormatError,
+  FileWriteError,
+  NodeCudnnError,
+  NonFiniteError,
+  OperationError,
+  OutOfMemoryError,
+  QueueFullError,
+  ShapeError,
+  TrainingError,
+} from './errors.js';
+export { AlexNet, type AlexNetConfig, type AlexNetOptions } from './models/alexnet.js';
+export type { Init, PresetName } from './models/presets.js';
+export type { AdamParams, DType, MemoryStats, SgdParams, TypedArray } from './native.js';
 export * from './nn/index.js';
 export * from './ops/index.js';
 export * from './optim/index.js';
-export { keep, tidy } from './scope.js';
-export { empty, full, rand, randn, type Shape, Tensor, type TensorOptions, tensor, zeros } from './tensor.js';
-export { Classifier, loadModel, type Prediction } from './train/classifier.js';
-export type { Evaluation, Metrics } from './train/evaluate.js';
+export { type Disposable, keep, tidy } from './scope.js';
+export {
+  empty,
+  full,
+  type NestedNumbers,
+  type RandomOptions,
+  rand,
+  randn,
+  type Shape,
+  Tensor,
+  type TensorOptions,
+  tensor,
+  zeros,
+} from './tensor.js';
+export { Classifier, type ImageSource, loadModel, type Prediction } from './train/classifier.js';
+export type { ClassMetrics, Evaluation, Metrics } from './train/evaluate.js';
 export type { EndEvent, EpochEvent, SkipEvent, StepEvent, TrainEvent } from './train/events.js';
+export { ModelFile, saveModelFile } from './train/model_file.js';
+export type { ModelInfo } from './train/model_info.js';
 export type { Preprocessing } from './train/preprocessing.js';
-export { Trainer, type TrainerOptions } from './train/trainer.js';
+export { type Resumed, Trainer, type TrainerOptions } from './train/trainer.js';

@@ -25,6 +25,12 @@ export interface TensorEntry {
   readonly data: NodeJS.TypedArray | (() => Promise<NodeJS.TypedArray>);
 }
 
+/** What a tensor is expected to be. */
+export interface TensorKind<D extends Dtype = Dtype> {
+  readonly dtype: D;
+  readonly shape: readonly number[];
+}
+
 const CHUNK_BYTES = 16 * 2 ** 20;
 
 /**
@@ -130,13 +136,16 @@ export class SafetensorsFile implements AsyncDisposable {
       }
       if (stat.size < 8)
         throw formatError('at least 8 bytes', 'the safetensors header', path, String(stat.size));
-      const headerBytes = Buffer.from(await readFully(file, 0, 8, path)).readBigUInt64LE();
+      const length = Buffer.alloc(8);
+      await readFully(file, length, 0, path);
+      const headerBytes = length.readBigUInt64LE();
       const most = Math.min(MAX_HEADER_BYTES, stat.size - 8);
       if (headerBytes > most) {
         throw formatError(`at most ${most} bytes`, 'the safetensors header', path, String(headerBytes));
       }
       const dataStart = 8 + Number(headerBytes);
-      const bytes = new Uint8Array(await readFully(file, 8, Number(headerBytes), path));
+      const bytes = new Uint8Array(Number(headerBytes));
+      await readFully(file, bytes, 8, path);
       return new SafetensorsFile(path, file, parseHeader(bytes, stat.size - dataStart, path), dataStart);
     } catch (error) {
       await file.close();
@@ -145,20 +154,55 @@ export class SafetensorsFile implements AsyncDisposable {
   }
 
   /**
-   * Reads one tensor. With `expected`, another dtype or shape is refused before anything is allocated.
+   * What the header says of a tensor.
+   * @param expected refuses another dtype or shape
    * @throws FileFormatError
    */
-  async readTensor<D extends Dtype = Dtype>(
-    name: string,
-    expected?: { readonly dtype: D; readonly shape: readonly number[] },
-  ): Promise<TensorData<D>> {
+  expectTensor(name: string, expected?: TensorKind): TensorInfo {
     const info = this.tensors.get(name);
     if (info === undefined) throw formatError('a tensor', quote(name), this.path, 'none of that name');
     if (expected !== undefined && describe(info) !== describe(expected)) {
       throw formatError(describe(expected), quote(name), this.path, describe(info));
     }
-    const data = await readFully(this.#file, this.#dataStart + info.begin, info.end - info.begin, this.path);
-    return new ARRAYS[info.dtype](data) as TensorData<D>;
+    return info;
+  }
+
+  /**
+   * Reads one tensor. With `expected`, another dtype or shape is refused before anything is allocated.
+   * @throws FileFormatError
+   */
+  async readTensor<D extends Dtype = Dtype>(name: string, expected?: TensorKind<D>): Promise<TensorData<D>> {
+    const { dtype, begin, end } = this.expectTensor(name, expected);
+    const position = this.#dataStart + begin;
+    let bytes: Uint8Array<ArrayBuffer>;
+    try {
+      bytes = new Uint8Array(end - begin);
+    } catch {
+      const what = 'a tensor that fits into memory';
+      throw formatError(what, quote(name), this.path, `one of ${end - begin} bytes`);
+    }
+    await readFully(this.#file, bytes, position, this.path);
+    return new ARRAYS[dtype](bytes.buffer) as TensorData<D>;
+  }
+
+  /**
+   * Reads one tensor, at most `elements` at a time. All are in the same memory: each is valid until the next is asked
+   * for.
+   * @throws FileFormatError
+   */
+  async *readPieces<D extends Dtype>(
+    name: string,
+    expected: TensorKind<D>,
+    elements: number,
+  ): AsyncGenerator<TensorData<D>> {
+    const { begin, end } = this.expectTensor(name, expected);
+    const type = ARRAYS[expected.dtype];
+    const buffer = new ArrayBuffer(Math.min(elements * type.BYTES_PER_ELEMENT, end - begin));
+    for (let at = begin; at < end; at += buffer.byteLength) {
+      const bytes = new Uint8Array(buffer, 0, Math.min(buffer.byteLength, end - at));
+      await readFully(this.#file, bytes, this.#dataStart + at, this.path);
+      yield new type(buffer, 0, bytes.length / type.BYTES_PER_ELEMENT) as TensorData<D>;
+    }
   }
 
   async close(): Promise<void> {
@@ -170,27 +214,19 @@ export class SafetensorsFile implements AsyncDisposable {
   }
 }
 
-function describe({ dtype, shape }: { dtype: Dtype; shape: readonly number[] }): string {
+function describe({ dtype, shape }: TensorKind): string {
   return `${dtype} of shape [${shape.join(', ')}]`;
 }
 
 async function readFully(
   file: FileHandle,
+  bytes: Uint8Array<ArrayBuffer>,
   position: number,
-  length: number,
   path: string,
-): Promise<ArrayBuffer> {
-  const where = `byte ${position}`;
-  let bytes: Uint8Array<ArrayBuffer>;
-  try {
-    bytes = new Uint8Array(length);
-  } catch {
-    throw formatError('a tensor that fits into memory', where, path, `one of ${length} bytes`);
-  }
-  for (let at = 0; at < length; ) {
-    const { bytesRead } = await file.read(bytes, at, Math.min(CHUNK_BYTES, length - at), position + at);
-    if (bytesRead === 0) throw formatError(`${length} bytes`, where, path, String(at));
+): Promise<void> {
+  for (let at = 0; at < bytes.length; ) {
+    const { bytesRead } = await file.read(bytes, at, Math.min(CHUNK_BYTES, bytes.length - at), position + at);
+    if (bytesRead === 0) throw formatError(`${bytes.length} bytes`, `byte ${position}`, path, String(at));
     at += bytesRead;
   }
-  return bytes.buffer;
 }

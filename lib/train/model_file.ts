@@ -1,34 +1,25 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expectFinite, expectInteger, expectObject } from '../check.js';
 import type { DeviceLike } from '../device.js';
-import { expected, FileFormatError, reasonOf } from '../errors.js';
+import { ArgumentError, expected, FileFormatError, reasonOf } from '../errors.js';
 import { writeAtomically } from '../io/atomic.js';
+import { exists } from '../io/folder.js';
 import { SafetensorsFile, type TensorEntry, writeSafetensors } from '../io/safetensors.js';
-import { AlexNet, type AlexNetConfig } from '../models/alexnet.js';
+import { AlexNet } from '../models/alexnet.js';
+import { parameterShapes } from '../models/parameters.js';
 import type { Optimizer } from '../optim/optimizer.js';
-import type { Tensor } from '../tensor.js';
-import type { Preprocessing } from './preprocessing.js';
+import type { Shape, Tensor } from '../tensor.js';
+import { formatInfo, type ModelInfo, parseInfo } from './model_info.js';
 
-/**
- * What a model file says of itself, each member a JSON string in the safetensors metadata. The tensors are the model's
- * parameters by name (filters KRSC, the first fully connected layer's columns in HWC order), and in a checkpoint the
- * optimizer's as `optimizer/…`.
- */
-export interface ModelInfo {
-  model: AlexNetConfig;
-  classes: readonly string[];
-  preprocessing: Preprocessing;
-  /** Of a checkpoint: all that training needs to go on. */
-  training?: unknown;
-}
-
-const FORMAT = 'node-cudnn model 1';
 const OPTIMIZER_PREFIX = 'optimizer/';
+/** So much of a tensor is read, and copied to the device in one turn of the event loop. */
+const PIECE_ELEMENTS = 1 << 20;
 
 /**
  * Writes weights, and the optimizer's state if there is one. Training has to pause meanwhile: tensors are read from the
  * device one after the other, so that no more than one is in host memory.
+ * @throws {ArgumentError} where `info` is not what {@link ModelFile.open} would take
+ * @throws {FileWriteError}
  */
 export async function saveModelFile(
   path: string,
@@ -36,14 +27,12 @@ export async function saveModelFile(
   model: AlexNet,
   optimizer?: Optimizer,
 ): Promise<void> {
+  const metadata = formatInfo(info);
   const tensors = new Map<string, TensorEntry>();
   for (const [name, parameter] of model.namedParameters()) tensors.set(name, entry(parameter));
   if (optimizer !== undefined) {
     for (const [name, state] of optimizer.stateTensors()) tensors.set(OPTIMIZER_PREFIX + name, entry(state));
   }
-  const metadata: Record<string, string> = { format: FORMAT };
-  for (const [key, value] of Object.entries(info))
-    if (value !== undefined) metadata[key] = JSON.stringify(value);
   await writeAtomically(path, (file) => writeSafetensors(file, tensors, metadata));
 }
 
@@ -51,7 +40,7 @@ function entry(tensor: Tensor): TensorEntry {
   return { dtype: 'F32', shape: tensor.shape, data: () => tensor.data() };
 }
 
-/** A model file whose header was read and checked. */
+/** A model file whose header was read and checked: it holds exactly the weights of the model that it describes. */
 export class ModelFile implements AsyncDisposable {
   readonly #file: SafetensorsFile;
 
@@ -63,13 +52,17 @@ export class ModelFile implements AsyncDisposable {
   }
 
   /**
+   * Reads the header only.
    * @param path a model file, or a folder: its last checkpoint
    * @throws {FileFormatError}
    */
   static async open(path: string): Promise<ModelFile> {
     const file = await SafetensorsFile.open(await resolve(path));
     try {
-      return new ModelFile(parseInfo(file), file);
+      const info = readInfo(file);
+      const { model } = info;
+      expectTensors(file, parameterShapes(model), isWeight, `an AlexNet, preset ${model.preset}`);
+      return new ModelFile(info, file);
     } catch (error) {
       await file.close();
       throw error;
@@ -88,18 +81,43 @@ export class ModelFile implements AsyncDisposable {
     return model;
   }
 
+  /**
+   * Overwrites the weights of a model of the file's preset and number of classes.
+   * @throws {ArgumentError} for another, which stays as it was
+   */
   async loadWeights(model: AlexNet): Promise<void> {
-    await this.#loadInto(model.namedParameters(), '');
+    for (const key of ['preset', 'classes'] as const) {
+      const [ours, theirs] = [this.info.model[key], model.config[key]];
+      if (ours !== theirs) {
+        throw new ArgumentError(expected(`${ours}, as ${this.path} has,`, `the model's ${key}`, theirs));
+      }
+    }
+    await this.#loadInto(new Map(model.namedParameters()), '');
   }
 
+  /**
+   * Overwrites the state of an optimizer of the same kind and parameters.
+   * @throws {FileFormatError} where the file has not exactly its tensors; it stays as it was then
+   */
   async loadOptimizer(optimizer: Optimizer): Promise<void> {
-    await this.#loadInto(optimizer.stateTensors(), OPTIMIZER_PREFIX);
+    const targets = new Map(optimizer.stateTensors());
+    const shapes = new Map([...targets].map(([name, { shape }]) => [OPTIMIZER_PREFIX + name, shape]));
+    expectTensors(this.#file, shapes, (name) => !isWeight(name), 'this optimizer');
+    await this.#loadInto(targets, OPTIMIZER_PREFIX);
   }
 
-  async #loadInto(targets: Iterable<readonly [string, Tensor]>, prefix: string): Promise<void> {
+  async #loadInto(targets: ReadonlyMap<string, Tensor>, prefix: string): Promise<void> {
     for (const [name, target] of targets) {
-      const data = await this.#file.readTensor(prefix + name, { dtype: 'F32', shape: target.shape });
-      target.write(data);
+      const { shape } = target;
+      let at = 0;
+      for await (const piece of this.#file.readPieces(
+        prefix + name,
+        { dtype: 'F32', shape },
+        PIECE_ELEMENTS,
+      )) {
+        target.write(piece, at);
+        at += piece.length;
+      }
     }
   }
 
@@ -117,58 +135,36 @@ async function resolve(path: string): Promise<string> {
     (found) => found.isDirectory(),
     () => false,
   );
-  return isFolder ? join(path, 'last.safetensors') : path;
+  if (!isFolder) return path;
+  const last = join(path, 'last.safetensors');
+  if (await exists(last)) return last;
+  throw new FileFormatError(`Expected a checkpoint at ${last} but received a folder without one`);
 }
 
-function parseInfo(file: SafetensorsFile): ModelInfo {
-  const { path, metadata } = file;
-  const format = metadata.format;
-  if (format !== FORMAT) throw new FileFormatError(`${expected(`"${FORMAT}"`, 'format', format)} in ${path}`);
+function readInfo({ path, metadata }: SafetensorsFile): ModelInfo {
   try {
-    const model = expectObject('model', parse(metadata, 'model'));
-    const classes = parse(metadata, 'classes');
-    const preprocessing = expectObject('preprocessing', parse(metadata, 'preprocessing'));
-    const training = metadata.training !== undefined ? { training: parse(metadata, 'training') } : {};
-    const names = expectStrings('classes', classes);
-    const config = { ...model, classes: expectInteger('model.classes', model.classes, 1) } as AlexNetConfig;
-    if (names.length !== config.classes) {
-      throw new FileFormatError(expected(`${config.classes} names`, 'classes', names.length));
-    }
-    return {
-      model: config,
-      classes: names,
-      preprocessing: {
-        resize: expectInteger('preprocessing.resize', preprocessing.resize, 1),
-        crop: expectInteger('preprocessing.crop', preprocessing.crop, 1),
-        mean: expectTriple('preprocessing.mean', preprocessing.mean),
-        scale: expectTriple('preprocessing.scale', preprocessing.scale),
-      },
-      ...training,
-    };
+    return parseInfo(metadata);
   } catch (cause) {
     throw new FileFormatError(`${reasonOf(cause)} in ${path}`, { cause });
   }
 }
 
-type Metadata = SafetensorsFile['metadata'];
+function isWeight(name: string): boolean {
+  return !name.startsWith(OPTIMIZER_PREFIX);
+}
 
-function parse(metadata: Metadata, key: string): unknown {
-  const text = metadata[key];
-  if (text === undefined) throw new FileFormatError(expected('JSON', key, text));
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new FileFormatError(expected('JSON', key, text.slice(0, 80)), { cause });
+/** Of the file's tensors whose names `belong`, exactly these: none is missing, none is left over. */
+function expectTensors(
+  file: SafetensorsFile,
+  shapes: ReadonlyMap<string, Shape>,
+  belong: (name: string) => boolean,
+  owner: string,
+): void {
+  for (const [name, shape] of shapes) file.expectTensor(name, { dtype: 'F32', shape });
+  for (const name of file.tensors.keys()) {
+    if (!belong(name) || shapes.has(name)) continue;
+    throw new FileFormatError(
+      `${expected(`only tensors of ${owner},`, 'the model file', name)} in ${file.path}`,
+    );
   }
-}
-
-function expectStrings(name: string, value: unknown): string[] {
-  if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return value;
-  throw new FileFormatError(expected('array of strings', name, value));
-}
-
-function expectTriple(name: string, value: unknown): [number, number, number] {
-  if (!Array.isArray(value) || value.length !== 3)
-    throw new FileFormatError(expected('three numbers', name, value));
-  return [expectFinite(name, value[0]), expectFinite(name, value[1]), expectFinite(name, value[2])];
 }

@@ -1,3 +1,4 @@
+import { expectInteger, expectMembers, expectPositiveInteger, expectTriple } from '../check.js';
 import type { Device } from '../device.js';
 import { ArgumentError, expected } from '../errors.js';
 import { prepareImages } from '../ops/index.js';
@@ -14,6 +15,22 @@ export interface Preprocessing {
   mean: readonly [number, number, number];
   /** What the difference is multiplied with, per channel. */
   scale: readonly [number, number, number];
+}
+
+/** A picture of it takes 50 MB. */
+const MAX_RESIZE = 4096;
+
+/** @throws {ArgumentError} for anything else than a {@link Preprocessing} */
+export function expectPreprocessing(value: unknown): Preprocessing {
+  const keys = ['resize', 'crop', 'mean', 'scale'] as const;
+  const members = expectMembers('preprocessing', value, keys);
+  const crop = expectPositiveInteger('preprocessing.crop', members.crop);
+  return {
+    resize: expectInteger('preprocessing.resize', members.resize, crop, MAX_RESIZE),
+    crop,
+    mean: expectTriple('preprocessing.mean', members.mean),
+    scale: expectTriple('preprocessing.scale', members.scale),
+  };
 }
 
 /** Pictures of one size, and where the network's crop lies in each. */
@@ -36,15 +53,18 @@ export function centreCrops(count: number, size: number, crop: number): Int32Arr
 
 /** Uploads pictures picture by picture, and makes the network's input `[N, crop, crop, 3]` on the device. */
 export class InputPipeline {
+  readonly preprocessing: Preprocessing;
   readonly #mean: Tensor;
   readonly #scale: Tensor;
 
   constructor(
-    readonly preprocessing: Preprocessing,
+    preprocessing: Preprocessing,
     readonly device: Device,
   ) {
-    this.#mean = unscoped(() => tensor(Float32Array.from(preprocessing.mean), [3], { device }));
-    this.#scale = unscoped(() => tensor(Float32Array.from(preprocessing.scale), [3], { device }));
+    this.preprocessing = expectPreprocessing(preprocessing);
+    const { mean, scale } = this.preprocessing;
+    this.#mean = unscoped(() => tensor(Float32Array.from(mean), [3], { device }));
+    this.#scale = unscoped(() => tensor(Float32Array.from(scale), [3], { device }));
   }
 
   /** Call it in a tidy(): the result belongs to the caller. */

@@ -4,8 +4,7 @@ import fc from 'fast-check';
 import { FileFormatError } from '../../lib/errors.js';
 import { SafetensorsFile, type TensorEntry, writeSafetensors } from '../../lib/io/safetensors.js';
 import { hasPythonSafetensors, NEEDS_PYTHON, runPython, temporaryFolder } from './files.js';
-
-const RUNS = Number(process.env.NODE_CUDNN_TEST_RUNS ?? 300);
+import { type Mutation, mutations, RUNS } from './mutations.js';
 
 const shape = fc.array(fc.integer({ min: 0, max: 4 }), { maxLength: 3 });
 const tensor: fc.Arbitrary<TensorEntry> = shape.chain((shape) => {
@@ -32,92 +31,7 @@ const validFile: fc.Arbitrary<ValidFile> = fc.record({
   metadata: fc.dictionary(name, fc.string({ unit: 'grapheme' }), { maxKeys: 2 }),
 });
 
-type Mutation = (bytes: Buffer<ArrayBuffer>) => Buffer<ArrayBuffer>;
-/** Where in a file, the header's beginning more often than the rest. */
-const place = fc.oneof(fc.nat({ max: 8 }), fc.nat({ max: 200 }), fc.nat({ max: 1000 }));
-const text = fc.constantFrom(
-  ' ',
-  '"',
-  '{',
-  '}',
-  '[',
-  ']',
-  ',',
-  ':',
-  '\\',
-  '\0',
-  '\xff',
-  '"shape":[]',
-  '"a":{}',
-  '0',
-  '-',
-  '9',
-);
-const number = fc.constantFrom(
-  '0',
-  '1',
-  '2',
-  '8',
-  '16',
-  '-1',
-  '1.5',
-  '1e2',
-  '00',
-  '9007199254740992',
-  '1e999',
-  '""',
-  '[]',
-  'null',
-);
-const mutation: fc.Arbitrary<Mutation> = fc.oneof(
-  place.map(
-    (length): Mutation =>
-      (bytes) =>
-        bytes.subarray(0, length),
-  ),
-  fc.uint8Array({ maxLength: 16 }).map(
-    (more): Mutation =>
-      (bytes) =>
-        Buffer.concat([bytes, more]),
-  ),
-  fc.tuple(place, fc.nat({ max: 255 })).map(
-    ([at, value]): Mutation =>
-      (bytes) => {
-        const copy = Buffer.from(bytes);
-        if (at < copy.length) copy[at] = value;
-        return copy;
-      },
-  ),
-  fc
-    .tuple(place, fc.nat({ max: 20 }))
-    .map(([at, count]) => inHeader((json) => json.slice(0, at) + json.slice(at + count))),
-  fc.tuple(place, text).map(([at, more]) => inHeader((json) => json.slice(0, at) + more + json.slice(at))),
-  fc
-    .tuple(place, fc.nat({ max: 80 }))
-    .map(([at, count]) => inHeader((json) => json.slice(0, at + count) + json.slice(at))),
-  fc.tuple(fc.nat({ max: 12 }), number).map(([nth, value]) => {
-    return inHeader((json) => {
-      let count = 0;
-      return json.replace(/\d+/g, (digits) => (count++ === nth ? value : digits));
-    });
-  }),
-  fc
-    .constantFrom('F32', 'F64', 'U8', 'F4', 'toString')
-    .map((dtype) => inHeader((json) => json.replace(/(?<="dtype":")\w+/, dtype))),
-);
-
-/** A mutation of the header's text, whose length stays true. */
-function inHeader(mutate: (json: string) => string): Mutation {
-  return (bytes) => {
-    if (bytes.length < 8) return bytes;
-    const end = 8 + Number(bytes.readBigUInt64LE());
-    const json = Buffer.from(mutate(bytes.toString('latin1', 8, end)), 'latin1');
-    const length = Buffer.alloc(8);
-    length.writeBigUInt64LE(BigInt(json.length));
-    return Buffer.concat([length, json, bytes.subarray(end)]);
-  };
-}
-
+const mutation = mutations(1000);
 const mutatedFile = fc.tuple(validFile, fc.array(mutation, { minLength: 1, maxLength: 3 }));
 
 describe('safetensors, mutated', () => {

@@ -1,0 +1,28 @@
+import type { Shape } from '../tensor.js';
+import type { AlexNetConfig } from './alexnet.js';
+import { PRESETS, type Preset } from './presets.js';
+
+/** The shape of each parameter of `new AlexNet(config)`, by name and in its order; no memory is taken for them. */
+export function parameterShapes(config: AlexNetConfig): ReadonlyMap<string, Shape> {
+  const { layers }: Preset = PRESETS[config.preset];
+  const shapes = new Map<string, Shape>();
+  const add = (name: string, outputs: number, inputs: readonly number[]): void => {
+    shapes.set(`${name}.weight`, [outputs, ...inputs]);
+    shapes.set(`${name}.bias`, [outputs]);
+  };
+  let inputs = 3;
+  for (const layer of layers) {
+    if (layer.kind === 'conv') {
+      const { filters, kernelSize, groups } = layer;
+      add(layer.name, filters, [kernelSize, kernelSize, inputs / groups]);
+      inputs = filters;
+    } else if (layer.kind === 'flatten') {
+      inputs *= layer.size ** 2;
+    } else if (layer.kind === 'linear') {
+      const outputs = layer.outputs ?? config.classes;
+      add(layer.name, outputs, [inputs]);
+      inputs = outputs;
+    }
+  }
+  return shapes;
+}
