@@ -13,7 +13,7 @@ import { formatInfo, type ModelInfo, parseInfo } from './model_info.js';
 
 const OPTIMIZER_PREFIX = 'optimizer/';
 /** So much of a tensor is read, and copied to the device in one turn of the event loop. */
-const PIECE_ELEMENTS = 1 << 20;
+const PIECE_ELEMENTS = 1 << 19;
 
 /**
  * Writes weights, and the optimizer's state if there is one. Training has to pause meanwhile: tensors are read from the

@@ -206,8 +206,10 @@ describe('installation', () => {
       'native/install.mjs',
       'dist/index.js',
       'LICENSE',
+      'THIRD_PARTY_LICENSES.md',
     ]);
-    const places = /^(dist\/.*\.(js|d\.ts)|native\/([a-z]+\/)*[\w.-]+|[\w.-]+)$/;
-    expect(paths.filter((path) => !places.test(path) || path.includes('.deps'))).to.deep.equal([]);
+    const places =
+      /^(dist\/.*\.(js|d\.ts)|native\/([a-z]+\/)*[\w-]+\.(mjs|cc|h)|[A-Z_]+(\.md)?|binding\.gyp|package\.json)$/;
+    expect(paths.filter((path) => !places.test(path))).to.deep.equal([]);
   });
 });
