@@ -8,11 +8,11 @@ export function writeNote(line: string): void {
   process.stderr.write(`${printable(line)}\n`);
 }
 
-/** Names of files may hold line breaks and commands to the terminal. */
+/** Names of files may hold line breaks and commands to the terminal. What was JSON is JSON of the same. */
 export function printable(text: string): string {
   return text.replaceAll(
     /\p{Cc}/gu,
-    (control) => `\\x${control.charCodeAt(0).toString(16).padStart(2, '0')}`,
+    (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
 }
 

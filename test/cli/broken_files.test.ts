@@ -30,7 +30,7 @@ describe('command line: files that are no pictures, or broken', () => {
     const lines = trained.stderr.trimEnd().split('\n');
     expect(lines).to.have.length(5);
     expect(lines.slice(0, 3)).to.deep.equal([
-      `Left out: ${at('train/blue/bell\\x07.png')} (empty file)`,
+      `Left out: ${at('train/blue/bell\\u0007.png')} (empty file)`,
       `Left out: ${at('train/blue/note.txt')} (Input file contains unsupported image format)`,
       `${at('train')}: 2 files are no pictures, left out`,
     ]);
@@ -70,13 +70,13 @@ describe('command line: files that are no pictures, or broken', () => {
     expectError(
       await train('other', '--strict'),
       1,
-      /--strict, but 2 files are .*bell\\x07\.png \(empty file\)/,
+      /--strict, but 2 files are .*bell\\u0007\.png \(empty file\)/,
     );
     const args = ['--model', at('run'), '--data', at('train'), '--strict'];
     expectError(
       await alexnet(['eval', ...args]),
       1,
-      /--strict, but 2 files are .*bell\\x07\.png \(empty file\)/,
+      /--strict, but 2 files are .*bell\\u0007\.png \(empty file\)/,
     );
   });
 
@@ -96,7 +96,7 @@ describe('command line: files that are no pictures, or broken', () => {
     const files = () => [
       at('good/red/0.png'),
       at('val/red/short.jpg'),
-      at('nowhere.png'),
+      at('nowhere\u0085.png'),
       at('good/blue/0.png'),
     ];
 
@@ -106,7 +106,7 @@ describe('command line: files that are no pictures, or broken', () => {
         /^\S*good\/red\/0\.png\n(?: +[\d.]+ % {2}\w+\n){2}\S*good\/blue\/0\.png\n(?: +.*\n){2}$/,
       );
       expect(stderr).to.match(
-        /^error: \S*val\/red\/short\.jpg could not be .*\nerror: \S*nowhere\.png could not .*no such file.*\n$/,
+        /^error: \S*val\/red\/short\.jpg could not be .*\nerror: \S*nowhere\\u0085\.png could not .*no such file.*\n$/,
       );
       expect(status).to.equal(1);
     });

@@ -145,7 +145,7 @@ describe('command line: progress', () => {
   });
 
   it('tells on stderr, in one line, what is left out', () => {
-    const stderr = 'Left out: a\\x0ab.jpg could not be decoded: it ends early\n';
+    const stderr = 'Left out: a\\u000ab.jpg could not be decoded: it ends early\n';
     const terminal = Object.assign(new PassThrough(), { isTTY: true, columns: 80 });
     for (const progress of [new LineProgress(2), new BarProgress(2, terminal)]) {
       expect(captured(progress, [SKIP])).to.deep.equal({ stdout: '', stderr });
