@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import {
   AddonError,
@@ -111,6 +110,8 @@ export interface NativeBackend {
   synchronize(device: number): Promise<void>;
   memory(device: number): MemoryStats;
   emptyCache(device: number): void;
+  /** For tests: the `count`-th allocation of a tensor, or of workspace, from now on fails; 0: none does. */
+  failAllocation(device: number, workspace: boolean, count: number): void;
   queued(device: number): number;
   setThreads(device: number, threads: number): void;
 
@@ -191,9 +192,11 @@ function load(file: string): NativeBackend {
     throw new AddonError(`addon not built: install scripts were skipped. This builds it: ${buildCommand}`);
   }
   try {
-    const backend = createRequire(import.meta.url)(file) as NativeBackend;
-    backend.initialize(makeError);
-    return backend;
+    // Not by require, which would hand two copies of this package one addon, and both the errors of the second.
+    const module = { exports: {} as NativeBackend };
+    process.dlopen(module, file);
+    module.exports.initialize(makeError);
+    return module.exports;
   } catch (cause) {
     throw new AddonError(
       `addon does not load: ${reasonOf(cause)}. It may have been built for another machine or another oneDNN. ` +

@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { types } from 'node:util';
 
 /** Something that holds device memory. */
 export interface Disposable {
@@ -52,7 +53,7 @@ export function tidy<T>(body: () => T): T {
     close(undefined);
     throw error;
   }
-  if (!(result instanceof Promise)) {
+  if (!types.isPromise(result)) {
     close(result);
     return result;
   }
@@ -74,7 +75,13 @@ function collect(value: unknown, scope: ReadonlySet<Disposable>, found: Set<Disp
     found.add(value as Disposable);
   } else if (Array.isArray(value)) {
     for (const item of value) collect(item, scope, found);
-  } else if (Object.getPrototypeOf(value) === Object.prototype) {
+  } else if (isPlain(value)) {
     for (const item of Object.values(value)) collect(item, scope, found);
   }
+}
+
+/** An object literal of any realm: a vm context has an Object.prototype of its own. */
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype !== null && Object.getPrototypeOf(prototype) === null;
 }

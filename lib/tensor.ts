@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import { expectFinite, expectInRange, expectInteger } from './check.js';
 import { Device, type DeviceLike } from './device.js';
 import { ArgumentError, DisposedError, expected, ShapeError } from './errors.js';
@@ -257,14 +258,15 @@ export function sameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((dim, i) => dim === b[i]);
 }
 
+/** Of any realm: a vm context has classes of its own. */
 function isTypedArray(value: unknown): value is TypedArray {
-  return value instanceof Float32Array || value instanceof Int32Array || value instanceof Uint8Array;
+  return types.isFloat32Array(value) || types.isInt32Array(value) || types.isUint8Array(value);
 }
 
 function dtypeOf(data: TypedArray): DType {
-  if (data instanceof Float32Array) return 'float32';
-  if (data instanceof Int32Array) return 'int32';
-  if (data instanceof Uint8Array) return 'uint8';
+  if (types.isFloat32Array(data)) return 'float32';
+  if (types.isInt32Array(data)) return 'int32';
+  if (types.isUint8Array(data)) return 'uint8';
   throw new ArgumentError(expected('Float32Array, Int32Array or Uint8Array', 'data', data));
 }
 

@@ -31,11 +31,23 @@ Napi::Value empty(const Napi::CallbackInfo& info) {
 /// view(handle, shape) → another handle of the same memory
 Napi::Value view(const Napi::CallbackInfo& info) {
   auto handle = std::make_unique<Handle>(unwrapHandle(info.Env(), info[0]));
-  handle->shape = shapeArgument(info[1]);
+  const Shape shape = shapeArgument(info[1]);
+  CHECK(shape.count() == handle->shape.count(), "Expected ", handle->shape.count(),
+        " elements for shape but received ", shape);
+  handle->shape = shape;
   return wrap(info.Env(), std::move(handle));
 }
 
 void releaseHandle(const Napi::CallbackInfo& info) { release(info.Env(), info[0]); }
+
+/// Of a SharedArrayBuffer's too, which Napi::ArrayBuffer refuses.
+std::pair<const uint8_t*, size_t> contentOf(const Napi::TypedArray& array) {
+  void* data = nullptr;
+  const napi_status status =
+      napi_get_typedarray_info(array.Env(), array, nullptr, nullptr, &data, nullptr, nullptr);
+  CHECK(status == napi_ok, "Expected typed array for data but received another value");
+  return {static_cast<const uint8_t*>(data), array.ByteLength()};
+}
 
 /// write(handle, offset in elements, typed array, whether it is part of writing all of the tensor): the array
 /// is copied before the call returns.
@@ -43,13 +55,10 @@ void write(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Handle& handle = unwrapHandle(env, info[0]);
   const size_t offset = static_cast<size_t>(info[1].ToNumber().Int64Value()) * bytesOf(handle.dtype);
-  const Napi::TypedArray array = info[2].As<Napi::TypedArray>();
-  if (offset + array.ByteLength() > handle.bytes())
-    throw Environment::of(env).error(env, ErrorCode::Argument,
-                                     concat("Expected at most ", handle.bytes() - offset,
-                                            " bytes for tensor but received ", array.ByteLength()));
-  const auto* source = static_cast<const uint8_t*>(array.ArrayBuffer().Data()) + array.ByteOffset();
-  auto staged = std::make_shared<std::vector<uint8_t>>(source, source + array.ByteLength());
+  const auto [source, bytes] = contentOf(info[2].As<Napi::TypedArray>());
+  CHECK(offset <= handle.bytes() && bytes <= handle.bytes() - offset, "Expected at most ", handle.bytes(),
+        " bytes for tensor but received ", bytes, " from byte ", offset, " on");
+  auto staged = std::make_shared<std::vector<uint8_t>>(source, source + bytes);
   deviceOf(info, handle.device)
       .stream.push({"write",
                     {},
@@ -132,6 +141,12 @@ Napi::Value memory(const Napi::CallbackInfo& info) {
 
 void emptyCache(const Napi::CallbackInfo& info) { deviceArgument(info).stream.emptyCache(); }
 
+/// failAllocation(device, workspace or tensor, count)
+void failAllocation(const Napi::CallbackInfo& info) {
+  deviceArgument(info).allocator->failAt(info[1].ToBoolean() ? Use::Workspace : Use::Tensor,
+                                         static_cast<size_t>(info[2].ToNumber().Int64Value()));
+}
+
 Napi::Value queued(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(deviceArgument(info).stream.queued()));
 }
@@ -168,6 +183,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("synchronize", Napi::Function::New(env, guarded<synchronize>));
   exports.Set("memory", Napi::Function::New(env, guarded<memory>));
   exports.Set("emptyCache", Napi::Function::New(env, guarded<emptyCache>));
+  exports.Set("failAllocation", Napi::Function::New(env, guarded<failAllocation>));
   exports.Set("queued", Napi::Function::New(env, guarded<queued>));
   exports.Set("setThreads", Napi::Function::New(env, guarded<setThreadCount>));
   exportOps(exports);

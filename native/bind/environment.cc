@@ -2,8 +2,7 @@
 
 namespace nodecudnn {
 
-Completions::Completions(Napi::Env env)
-    : wake_(Napi::ThreadSafeFunction::New(env, Napi::Function(), "node-cudnn", 0, 1)) {
+Completions::Completions(Napi::Env env) : wake_(decltype(wake_)::New(env, "node-cudnn", 0, 1, this)) {
   wake_.Unref(env);
 }
 
@@ -21,7 +20,7 @@ void Completions::settle(uint64_t id, std::shared_ptr<const Failure> failure) {
   if (!alive_) return;
   settled_.emplace_back(id, std::move(failure));
   // Under the lock: after close() the function may not be called any more.
-  if (settled_.size() == 1) wake_.NonBlockingCall([this](Napi::Env env, Napi::Function) { drain(env); });
+  if (settled_.size() == 1) wake_.NonBlockingCall();
 }
 
 void Completions::drain(Napi::Env env) {
@@ -78,6 +77,8 @@ void Environment::stop() {
   completions.close();
   for (auto& device : devices_)
     if (device) device->stream.stop();
+  for (auto& device : devices_)
+    if (device) device->stream.clear();
   devices_.clear();
 }
 

@@ -40,10 +40,14 @@ class Completions {
   };
   using Settled = std::pair<uint64_t, std::shared_ptr<const Failure>>;
   void drain(Napi::Env env);
+  /// Null environment: that one has ended.
+  static void wake(Napi::Env env, Napi::Function, Completions* self, void*) {
+    if (static_cast<napi_env>(env) != nullptr) self->drain(env);
+  }
 
   std::map<uint64_t, Pending> pending_;  // JavaScript thread only, like the next two.
   uint64_t lastId_ = 0;
-  Napi::ThreadSafeFunction wake_;
+  Napi::TypedThreadSafeFunction<Completions, void, &Completions::wake> wake_;
   std::mutex mutex_;
   std::vector<Settled> settled_;
   bool alive_ = true;

@@ -3,25 +3,32 @@
 namespace nodecudnn {
 namespace {
 
-constexpr napi_type_tag kHandleTag = {0x6e6f64652d637564, 0x74656e736f720001};
-constexpr napi_type_tag kSavedTag = {0x6e6f64652d637564, 0x7361766564000001};
+constexpr uint64_t kHandleKind = 0x74656e736f720001, kSavedKind = 0x7361766564000001;
+
+/// The environment's address is part of the tag: each refuses the handles of others, which may be those of
+/// another copy of the addon with another layout.
+napi_type_tag tagOf(Napi::Env env, uint64_t kind) {
+  return {reinterpret_cast<uintptr_t>(&Environment::of(env)), kind};
+}
 
 /// More cached memory than this and the most that was ever in use is left over from other sizes: it is given
 /// back.
 constexpr size_t kIdleCacheBytes = size_t{256} << 20;
 
 template <class T>
-Napi::Value wrapTagged(Napi::Env env, std::unique_ptr<T> content, const napi_type_tag& tag) {
+Napi::Value wrapTagged(Napi::Env env, std::unique_ptr<T> content, uint64_t kind) {
   auto external =
       Napi::External<T>::New(env, content.get(), [](Napi::Env, T* data) { std::unique_ptr<T> owner(data); });
   content.release();
+  const napi_type_tag tag = tagOf(env, kind);
   external.TypeTag(&tag);
   return external;
 }
 
 /// Null when the value is something else.
 template <class T>
-T* contentOf(Napi::Env env, napi_value value, const napi_type_tag& tag) {
+T* contentOf(Napi::Env env, napi_value value, uint64_t kind) {
+  const napi_type_tag tag = tagOf(env, kind);
   bool matches = false;
   void* data = nullptr;
   napi_valuetype type;
@@ -43,17 +50,17 @@ ReportedBlock::~ReportedBlock() {
 }
 
 Napi::Value wrap(Napi::Env env, std::unique_ptr<Handle> handle) {
-  return wrapTagged(env, std::move(handle), kHandleTag);
+  return wrapTagged(env, std::move(handle), kHandleKind);
 }
 Napi::Value wrap(Napi::Env env, std::unique_ptr<SavedHandle> saved) {
-  return wrapTagged(env, std::move(saved), kSavedTag);
+  return wrapTagged(env, std::move(saved), kSavedKind);
 }
 
 Handle& unwrapHandle(Napi::Env env, napi_value value) {
-  auto* handle = contentOf<Handle>(env, value, kHandleTag);
+  auto* handle = contentOf<Handle>(env, value, kHandleKind);
   if (handle == nullptr)
     throw Environment::of(env).error(env, ErrorCode::Argument,
-                                     "Expected tensor handle of this addon but received another value");
+                                     "Expected tensor handle of this environment but received another value");
   if (!handle->block)
     throw Environment::of(env).error(env, ErrorCode::Argument,
                                      "Expected live tensor but received one that was disposed");
@@ -61,10 +68,10 @@ Handle& unwrapHandle(Napi::Env env, napi_value value) {
 }
 
 SavedHandle& unwrapSaved(Napi::Env env, napi_value value) {
-  auto* saved = contentOf<SavedHandle>(env, value, kSavedTag);
+  auto* saved = contentOf<SavedHandle>(env, value, kSavedKind);
   if (saved == nullptr)
     throw Environment::of(env).error(env, ErrorCode::Argument,
-                                     "Expected saved state of this addon but received another value");
+                                     "Expected saved state of this environment but received another value");
   for (const SavedHandle::Part& part : saved->parts)
     if (!part.handle.block)
       throw Environment::of(env).error(env, ErrorCode::Argument,
@@ -73,8 +80,8 @@ SavedHandle& unwrapSaved(Napi::Env env, napi_value value) {
 }
 
 void release(Napi::Env env, napi_value value) {
-  if (auto* handle = contentOf<Handle>(env, value, kHandleTag)) handle->block.reset();
-  if (auto* saved = contentOf<SavedHandle>(env, value, kSavedTag))
+  if (auto* handle = contentOf<Handle>(env, value, kHandleKind)) handle->block.reset();
+  if (auto* saved = contentOf<SavedHandle>(env, value, kSavedKind))
     for (SavedHandle::Part& part : saved->parts) part.handle.block.reset();
 }
 

@@ -35,17 +35,19 @@ Allocator::~Allocator() {
 
 std::shared_ptr<Block> Allocator::allocate(size_t bytes, Use use) {
   std::lock_guard<std::mutex> lock(mutex_);
+  size_t& untilFailure = untilFailure_[static_cast<int>(use)];
+  const bool fails = untilFailure > 0 && --untilFailure == 0;
   size_t rounded = roundUp(bytes);
   void* data = nullptr;
   auto found = use == Use::Tensor ? cache_.lower_bound(rounded) : cache_.end();
-  if (found != cache_.end() && fits(found->first, rounded)) {
+  if (!fails && found != cache_.end() && fits(found->first, rounded)) {
     rounded = found->first;
     data = found->second;
     cache_.erase(found);
     stats_.cachedBytes -= rounded;
     ++stats_.hits;
   } else {
-    data = allocateDeviceMemory(device_, rounded);
+    if (!fails) data = allocateDeviceMemory(device_, rounded);
     if (data == nullptr)
       throw Error(ErrorCode::OutOfMemory,
                   concat("Expected ", bytes, " bytes of free memory on device ", device_, " but ",
@@ -88,6 +90,11 @@ void Allocator::freeTaken() {
 MemoryStats Allocator::stats() const {
   std::lock_guard<std::mutex> lock(mutex_);
   return stats_;
+}
+
+void Allocator::failAt(Use use, size_t count) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  untilFailure_[static_cast<int>(use)] = count;
 }
 
 }  // namespace nodecudnn

@@ -54,6 +54,8 @@ class Allocator : public std::enable_shared_from_this<Allocator> {
   /// Frees what the earliest takeCache() that was not followed yet had set aside: in the stream's order.
   void freeTaken();
   MemoryStats stats() const;
+  /// For tests: the `count`-th allocation for that use from now on fails; 0: none does.
+  void failAt(Use use, size_t count);
 
  private:
   using Cache = std::multimap<size_t, void*>;
@@ -65,6 +67,7 @@ class Allocator : public std::enable_shared_from_this<Allocator> {
   Cache cache_;
   std::deque<Cache> taken_;
   MemoryStats stats_;
+  size_t untilFailure_[2] = {0, 0};  // By use.
 };
 
 using Block = Allocator::Block;

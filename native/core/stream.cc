@@ -20,6 +20,7 @@ Stream::Stream(int device, std::shared_ptr<Allocator> allocator)
 
 Stream::~Stream() {
   stop();
+  clear();
   thread_.join();
 }
 
@@ -65,13 +66,17 @@ void Stream::emptyCache() {
 }
 
 void Stream::stop() {
-  std::deque<Operation> dropped;
   {
     std::lock_guard<std::mutex> lock(mutex_);
     stopping_ = true;
-    dropped.swap(queue_);
   }
   filled_.notify_one();
+}
+
+void Stream::clear() {
+  std::deque<Operation> dropped;
+  std::lock_guard<std::mutex> lock(mutex_);
+  dropped.swap(queue_);
 }
 
 size_t Stream::queued() const {

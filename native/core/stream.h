@@ -73,9 +73,11 @@ class Stream {
   /// Frees the memory that the allocator caches, in the stream's order.
   void emptyCache();
 
-  /// Drops what is queued; the thread ends after the operation it is in. The destructor waits for that.
-  /// Streams that may wait for each other are all stopped before the first is destroyed.
+  /// The thread ends after the operation it is in. The destructor waits for that.
+  /// Streams that may wait for each other are all stopped before the first is cleared, and all cleared before
+  /// the first is destroyed: an event that passes by being dropped lets no operation run.
   void stop();
+  void clear();
   size_t queued() const;
 
   static constexpr size_t kMaxQueued = 16384;
