@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { ArgumentError, DisposedError, expected, ShapeError } from './errors.js';
 import type { Saved } from './native.js';
-import { tidy, unscoped } from './scope.js';
+import { keep, tidy, unscoped } from './scope.js';
 import { empty, full, type GraphLink, type Memory, sameShape, Tensor } from './tensor.js';
 
 /** The gradients of an operation's inputs, in their order; null for an input that has none. */
@@ -166,26 +166,22 @@ export function backward(loss: Tensor, cotangent?: Tensor): void {
   const nodes = newestFirst(root);
   // Before the first gradient is added anywhere.
   for (const node of nodes) node.backward;
-  unscoped(() => {
+  // Where something fails halfway, what is nobody's `grad` yet goes with the scope.
+  tidy(() => {
     const pending = new Map<GraphNode, Tensor>();
     pending.set(root, cotangent?.view(cotangent.shape) ?? full(loss.shape, 1, { device: loss.device }));
-    try {
-      for (const node of nodes) {
-        const dy = pending.get(node);
-        if (dy === undefined) continue;
-        const gradients = node.gradients(dy);
-        pending.delete(node);
-        dy.dispose();
-        node.inputs.forEach((input, i) => {
-          const gradient = gradients[i];
-          if (!gradient) return;
-          if (input instanceof GraphNode) pending.set(input, sum(pending.get(input), gradient));
-          else if (input === undefined || input.disposed) gradient.dispose();
-          else input.grad = sum(input.grad, ownMemory(gradient));
-        });
-      }
-    } finally {
-      for (const gradient of pending.values()) gradient.dispose();
+    for (const node of nodes) {
+      const dy = pending.get(node);
+      if (dy === undefined) continue;
+      const gradients = node.gradients(dy);
+      dy.dispose();
+      node.inputs.forEach((input, i) => {
+        const gradient = gradients[i];
+        if (!gradient) return;
+        if (input instanceof GraphNode) pending.set(input, sum(pending.get(input), gradient));
+        else if (input === undefined || input.disposed) gradient.dispose();
+        else input.grad = keep(sum(input.grad, ownMemory(gradient)));
+      });
     }
   });
 }
