@@ -1,0 +1,98 @@
+import { expect } from 'chai';
+import { Device } from '../../lib/device.js';
+import { OutOfMemoryError } from '../../lib/errors.js';
+import {
+  add,
+  backward,
+  Conv2d,
+  Dropout,
+  Flatten,
+  Linear,
+  LocalResponseNorm,
+  MaxPool2d,
+  randn,
+  relu,
+  Sequential,
+  SGD,
+  softmaxCrossEntropy,
+  Tanh,
+  type Tensor,
+  tensor,
+  tidy,
+} from '../../lib/index.js';
+
+/** A step of a network with all kinds of layers, and a sum whose gradient is taken twice. */
+class Step {
+  readonly net: Sequential;
+  readonly optimizer: SGD;
+
+  constructor(readonly device: Device) {
+    this.net = new Sequential({
+      conv1: new Conv2d(3, 8, { kernelSize: 3, padding: 1, relu: true, device }),
+      norm1: new LocalResponseNorm(),
+      pool1: new MaxPool2d({ kernelSize: 3, stride: 2 }),
+      conv2: new Conv2d(8, 8, { kernelSize: 3, padding: 1, groups: 2, device }),
+      tanh: new Tanh(),
+      conv3: new Conv2d(8, 8, { kernelSize: 3, padding: 1, relu: true, device }),
+      norm3: new LocalResponseNorm(),
+      pool3: new MaxPool2d({ kernelSize: 2 }),
+      flat: new Flatten(),
+      drop1: new Dropout(),
+      fc1: new Linear(32, 32, { relu: true, device }),
+      drop2: new Dropout(),
+      fc2: new Linear(32, 4, { device }),
+    });
+    this.optimizer = new SGD(this.net.namedParameters(), { lr: 0.01, momentum: 0.9 });
+  }
+
+  run(): Promise<number> {
+    return tidy(async () => {
+      this.optimizer.zeroGrad();
+      const labels = tensor(Int32Array.of(0, 1, 2, 3), [4], { device: this.device });
+      const outputs = [0, 1, 2, 3].map((seed) => {
+        const y = this.net.forward(randn([4, 9, 9, 3], { seed, device: this.device }));
+        return add(y, relu(y));
+      });
+      const sum = outputs.reduce((a: Tensor, b: Tensor) => add(a, b));
+      const loss = softmaxCrossEntropy(sum, labels);
+      backward(loss);
+      this.optimizer.step();
+      return await loss.item();
+    });
+  }
+
+  dispose(): void {
+    this.optimizer.zeroGrad();
+    this.optimizer.dispose();
+    this.net.dispose();
+  }
+}
+
+const outcome = (promise: Promise<number>): Promise<unknown> => promise.catch((error: unknown) => error);
+
+describe('an allocation that fails', () => {
+  it('at each of the first 200 of a step: the step rejects, nothing leaks, and the next step works', async () => {
+    const device = Device.get('cpu:4');
+    const step = new Step(device);
+    await step.run();
+    step.optimizer.zeroGrad();
+    const { liveBuffers, liveBytes } = device.memory();
+    for (let count = 1; count <= 200; count++) {
+      device.backend.failAllocation(device.index, false, count);
+      const error = await outcome(step.run());
+      expect(error, `allocation ${count}`).to.be.instanceOf(OutOfMemoryError);
+      step.optimizer.zeroGrad();
+      const after = device.memory();
+      expect({ count, buffers: after.liveBuffers, bytes: after.liveBytes }).to.deep.equal({
+        count,
+        buffers: liveBuffers,
+        bytes: liveBytes,
+      });
+      expect(await outcome(step.run()), `the step after allocation ${count}`).to.satisfy(Number.isFinite);
+      step.optimizer.zeroGrad();
+    }
+    step.dispose();
+    await device.synchronize();
+    expect(device.memory()).to.include({ liveBuffers: 0, liveBytes: 0 });
+  });
+});

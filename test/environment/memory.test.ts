@@ -1,0 +1,22 @@
+import { expect } from 'chai';
+import { runProgram } from './child.js';
+
+describe('memory', () => {
+  it('that is resident is flat over 2,000 small steps', async () => {
+    expect(await runProgram('memory.mjs', ['steps'], { nodeArgs: ['--expose-gc'] })).to.deep.equal({
+      code: 0,
+      signal: null,
+      stdout: 'memory flat\n',
+      stderr: '',
+    });
+  });
+
+  it('of 50 models that were dropped without dispose() comes back by itself', async () => {
+    expect(await runProgram('memory.mjs', ['models'], { nodeArgs: ['--expose-gc'] })).to.deep.equal({
+      code: 0,
+      signal: null,
+      stdout: 'memory flat\n0 0\n',
+      stderr: '',
+    });
+  });
+});
