@@ -107,6 +107,8 @@ export interface NativeBackend {
   write(handle: Handle, offset: number, data: TypedArray, whole: boolean): void;
   read(handle: Handle): Promise<TypedArray>;
   transfer(source: Handle, target: Handle): void;
+  /** Of tensors of one device: where one comes from an operation that failed, none is valid. */
+  together(handles: readonly Handle[]): void;
   synchronize(device: number): Promise<void>;
   memory(device: number): MemoryStats;
   emptyCache(device: number): void;

@@ -13,6 +13,7 @@ import {
   to,
   topKHits,
 } from '../lib/ops/index.js';
+import { SGD } from '../lib/optim/index.js';
 import { keep, tidy } from '../lib/scope.js';
 import { empty, full, rand, type Tensor, tensor, zeros } from '../lib/tensor.js';
 
@@ -112,6 +113,25 @@ describe('stream', () => {
       expect(cpu.memory().liveBuffers).to.equal(liveBuffers);
     });
 
+    it('leaves a step of the optimizer out, of which other gradients are valid', () =>
+      tidy(async () => {
+        const [good, bad] = [leaf([1, 2]), leaf([3, 4])];
+        const optimizer = new SGD([good, bad], { lr: 1, momentum: 0.5 });
+        good.grad = keep(tensor([1, 1]));
+        bad.grad = keep(poisoned());
+        optimizer.step();
+        await expectFailure(good.data(), 'add');
+        expect(await good.data()).to.deep.equal(Float32Array.of(1, 2));
+        expect(await bad.data()).to.deep.equal(Float32Array.of(3, 4));
+        await expectFailure(good.grad.data(), 'add');
+        optimizer.zeroGrad();
+        good.grad = keep(tensor([1, 1]));
+        optimizer.step();
+        expect(await good.data()).to.deep.equal(Float32Array.of(0, 1));
+        optimizer.zeroGrad();
+        optimizer.dispose();
+      }));
+
     it('may be one whose numbers are wrong: labels that are no classes', () =>
       tidy(async () => {
         for (const label of [3, -1, 2 ** 31 - 1]) {
@@ -158,6 +178,20 @@ describe('stream', () => {
       tidy(() => {
         const [a, b] = [tensor([1]), tensor([1], [1], { device: 'cpu:1' })];
         expect(() => cpu.backend.relu(a.handle, b.handle)).to.throw(ArgumentError, 'one device');
+      });
+    });
+
+    it('refuses what is not within the tensor', () => {
+      tidy(() => {
+        const { handle } = zeros([4]);
+        expect(() => cpu.backend.view(handle, [5])).to.throw(ArgumentError, '4 elements');
+        for (const offset of [-1, 4, 2 ** 62]) {
+          expect(() => cpu.backend.write(handle, offset, Float32Array.of(1))).to.throw(
+            ArgumentError,
+            'at most',
+          );
+        }
+        expect(() => cpu.backend.write(handle, 0, [1] as never)).to.throw();
       });
     });
 

@@ -4,6 +4,17 @@ import type { Tensor } from '../tensor.js';
 import { expectSameShape, expectTensors } from './check.js';
 
 /**
+ * Makes the gradients of a step valid together or not at all, on each of their devices. What updates by one that is not
+ * valid is left out, and its tensors keep their numbers.
+ */
+export function together(gradients: readonly Tensor[]): void {
+  for (const device of new Set(gradients.map((gradient) => gradient.device))) {
+    const handles = gradients.filter((gradient) => gradient.device === device).map(({ handle }) => handle);
+    device.backend.together(handles);
+  }
+}
+
+/**
  * The paper's rule (section 5), in place: v ← momentum·v − weightDecay·lr·w − lr·g; w ← w + v.
  * @param w weights, @param v velocity, @param g gradient: of one shape
  * @throws {NonFiniteError} when `w` is read, where a weight is not finite afterwards

@@ -1,5 +1,6 @@
 import { expectInRange } from '../check.js';
 import { ArgumentError, expected } from '../errors.js';
+import { together } from '../ops/optimizer_steps.js';
 import { unscoped } from '../scope.js';
 import { Tensor, zeros } from '../tensor.js';
 
@@ -58,9 +59,14 @@ export abstract class Optimizer {
     this.#rate = expectInRange('factor', factor, 0, Number.MAX_VALUE);
   }
 
-  /** Updates every parameter that has a gradient. */
+  /**
+   * Updates every parameter that has a gradient. Where an operation that led to one of them fails on the device, such as
+   * for want of memory, no parameter is changed, and what is read next from the device (the loss) rejects with the
+   * failure, once.
+   */
   step(): void {
     this.beforeStep();
+    together(this.#slots.flatMap(({ parameter }) => parameter.grad ?? []));
     for (const { parameter, lr, weightDecay, state } of this.#slots) {
       if (parameter.grad !== undefined)
         this.update(parameter, parameter.grad, lr * this.#rate, weightDecay, state);

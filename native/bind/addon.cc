@@ -1,5 +1,6 @@
 #include "bind/environment.h"
 #include "bind/handle.h"
+#include "bind/launch.h"
 #include "bind/ops.h"
 
 /// The addon's own functions: tensors, memory, devices. lib/native.ts has their types.
@@ -54,10 +55,13 @@ std::pair<const uint8_t*, size_t> contentOf(const Napi::TypedArray& array) {
 void write(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Handle& handle = unwrapHandle(env, info[0]);
-  const size_t offset = static_cast<size_t>(info[1].ToNumber().Int64Value()) * bytesOf(handle.dtype);
+  const int64_t first = info[1].ToNumber().Int64Value(), count = handle.shape.count();
+  CHECK(first >= 0 && first <= count, "Expected offset of at most ", count, " for tensor but received ",
+        first);
+  const size_t offset = static_cast<size_t>(first) * bytesOf(handle.dtype);
   const auto [source, bytes] = contentOf(info[2].As<Napi::TypedArray>());
-  CHECK(offset <= handle.bytes() && bytes <= handle.bytes() - offset, "Expected at most ", handle.bytes(),
-        " bytes for tensor but received ", bytes, " from byte ", offset, " on");
+  CHECK(bytes <= handle.bytes() - offset, "Expected at most ", handle.bytes() - offset,
+        " bytes for tensor but received ", bytes);
   auto staged = std::make_shared<std::vector<uint8_t>>(source, source + bytes);
   deviceOf(info, handle.device)
       .stream.push({"write",
@@ -81,7 +85,8 @@ Napi::Value newTypedArray(Napi::Env env, DType dtype, size_t count) {
   }
 }
 
-/// read(handle) → promise of a typed array. The stream writes into the array, which the promise keeps alive.
+/// read(handle) → promise of a typed array; rejects where the tensor is poisoned or an update was left out.
+/// The stream writes into the array, which the promise keeps alive.
 Napi::Value read(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const Handle& handle = unwrapHandle(env, info[0]);
@@ -89,14 +94,15 @@ Napi::Value read(const Napi::CallbackInfo& info) {
   void* host = array.As<Napi::TypedArray>().ArrayBuffer().Data();
   Completions* completions = &Environment::of(env).completions;
   const auto [id, promise] = completions->expect(env, array);
+  Stream* stream = &deviceOf(info, handle.device).stream;
   // Not in `reads`: a poisoned tensor must reject the promise, not skip the operation.
-  deviceOf(info, handle.device)
-      .stream.pushAwaited(
-          {"read", {}, {}, [=, id = id, fate = handle.fate, source = handle.view()](Context& context) {
-             const auto failure = fate->failure();
-             if (!failure) download(context, host, source.data, source.bytes());
-             completions->settle(id, failure);
-           }});
+  stream->pushAwaited(
+      {"read", {}, {}, [=, id = id, fate = handle.fate, source = handle.view()](Context& context) {
+         auto failure = stream->takeLeftOut();
+         if (const auto own = fate->failure()) failure = own;
+         if (!failure) download(context, host, source.data, source.bytes());
+         completions->settle(id, failure);
+       }});
   return promise;
 }
 
@@ -124,6 +130,16 @@ void transfer(const Napi::CallbackInfo& info) {
                {target.fate},
                [block = source.block->block(), from = source.view(),
                 to = target.view()](Context& context) mutable { copyBetweenDevices(context, from, to); }});
+}
+
+/// together(handles of one device): those that are poisoned poison all.
+void together(const Napi::CallbackInfo& info) {
+  const Napi::Array handles = info[0].As<Napi::Array>();
+  Launch launch(info.Env(), "together");
+  for (uint32_t i = 0; i < handles.Length(); ++i)
+    launch.use(unwrapHandle(info.Env(), static_cast<napi_value>(handles[i])), true);
+  launch.operation.run = [](Context&) {};
+  deviceOf(info, launch.device).stream.push(std::move(launch.operation));
 }
 
 Napi::Value memory(const Napi::CallbackInfo& info) {
@@ -180,6 +196,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("write", Napi::Function::New(env, guarded<write>));
   exports.Set("read", Napi::Function::New(env, guarded<read>));
   exports.Set("transfer", Napi::Function::New(env, guarded<transfer>));
+  exports.Set("together", Napi::Function::New(env, guarded<together>));
   exports.Set("synchronize", Napi::Function::New(env, guarded<synchronize>));
   exports.Set("memory", Napi::Function::New(env, guarded<memory>));
   exports.Set("emptyCache", Napi::Function::New(env, guarded<emptyCache>));

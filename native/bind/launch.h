@@ -90,11 +90,11 @@ Parameter pass(Kept& kept) {
     return kept;
 }
 
-template <auto kFunction>
+template <auto kFunction, bool kUpdates = false>
 struct Launcher;
 
-template <class... Parameters, void (*kFunction)(Context&, Parameters...)>
-struct Launcher<kFunction> {
+template <class... Parameters, void (*kFunction)(Context&, Parameters...), bool kUpdates>
+struct Launcher<kFunction, kUpdates> {
   static void call(const Napi::CallbackInfo& info) {
     enqueue(info, std::make_index_sequence<sizeof...(Parameters)>());
   }
@@ -110,6 +110,7 @@ struct Launcher<kFunction> {
     launch.operation.run = [arguments = std::move(arguments)](Context& context) mutable {
       kFunction(context, pass<Parameters>(std::get<I>(arguments))...);
     };
+    launch.operation.updates = kUpdates;
     Environment::of(env).device(env, launch.device).stream.push(std::move(launch.operation));
   }
 };

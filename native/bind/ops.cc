@@ -11,6 +11,13 @@ void op(Napi::Object exports, const char* name) {
                                         const_cast<char*>(name)));
 }
 
+/// An operation that changes what it writes in place: see Stream::Operation.
+template <auto kFunction>
+void update(Napi::Object exports, const char* name) {
+  exports.Set(name, Napi::Function::New(exports.Env(), guarded<Launcher<kFunction, true>::call>, name,
+                                        const_cast<char*>(name)));
+}
+
 template <auto kFunction>
 void save(Napi::Object exports, const char* name) {
   exports.Set(name, Napi::Function::New(exports.Env(), guarded<Saver<kFunction>::call>, name));
@@ -48,8 +55,8 @@ void exportOps(Napi::Object exports) {
   op<softmaxCrossEntropy>(exports, "softmaxCrossEntropy");
   op<softmaxCrossEntropyBackward>(exports, "softmaxCrossEntropyBackward");
   op<topKHits>(exports, "topKHits");
-  op<sgdStep>(exports, "sgdStep");
-  op<adamStep>(exports, "adamStep");
+  update<sgdStep>(exports, "sgdStep");
+  update<adamStep>(exports, "adamStep");
   op<prepareImages>(exports, "prepareImages");
 }
 

@@ -43,7 +43,9 @@ void Stream::pushAwaited(Operation operation) {
 
 void Stream::synchronize(Done done) {
   pushAwaited({"synchronize", {}, {}, [this, done = std::move(done)](Context&) {
-                 done(std::exchange(firstFailure_, nullptr));
+                 auto leftOut = takeLeftOut();
+                 auto first = std::exchange(firstFailure_, nullptr);
+                 done(first ? first : leftOut);
                }});
 }
 
@@ -105,7 +107,12 @@ void Stream::execute(Operation& operation, Context& context) {
   };
   findFailure(operation.reads);
   if (!operation.overwrites) findFailure(operation.writes);
-  if (!failure) {
+  if (failure) {
+    if (operation.updates) {
+      leftOut_ = failure;
+      return;
+    }
+  } else {
     try {
       operation.run(context);
       if (operation.overwrites)

@@ -48,13 +48,15 @@ class Event {
 /// One FIFO queue of operations and the thread that runs them. Enqueuing never waits.
 class Stream {
  public:
-  /// An operation: skipped when one of `reads` or `writes` is poisoned; `writes` are poisoned when it fails.
-  /// One that sets all of its `writes` anew makes them valid again.
+  /// An operation: skipped when one of `reads` or `writes` is poisoned; `writes` are poisoned when it fails
+  /// or is skipped, but for those of an update in place that is skipped: they keep their numbers. One that
+  /// sets all of its `writes` anew makes them valid again.
   struct Operation {
     const char* name;
     std::vector<FatePtr> reads, writes;
     std::function<void(Context&)> run;
     bool overwrites = false;
+    bool updates = false;
   };
   using Done = std::function<void(std::shared_ptr<const Failure>)>;
 
@@ -67,6 +69,9 @@ class Stream {
   void pushAwaited(Operation operation);
   /// Calls `done` on the stream thread with the first failure since the last call, or null.
   void synchronize(Done done);
+  /// Stream thread: why an update was left out since the last call, or null. Nothing else shows it: whoever
+  /// answers somebody asks.
+  std::shared_ptr<const Failure> takeLeftOut() { return std::exchange(leftOut_, nullptr); }
   /// An event that passes when all that is queued now has run.
   std::shared_ptr<Event> record();
   void wait(std::shared_ptr<Event> event);
@@ -90,7 +95,7 @@ class Stream {
   mutable std::mutex mutex_;
   std::condition_variable filled_;
   std::deque<Operation> queue_;
-  std::shared_ptr<const Failure> firstFailure_;  // Touched by the stream thread only.
+  std::shared_ptr<const Failure> firstFailure_, leftOut_;  // Touched by the stream thread only.
   bool stopping_ = false;
   std::thread thread_;
 };

@@ -95,4 +95,30 @@ describe('an allocation that fails', () => {
     await device.synchronize();
     expect(device.memory()).to.include({ liveBuffers: 0, liveBytes: 0 });
   });
+
+  it('of workspace, while the stream runs: the step rejects, no weight changes, and the next step works', async () => {
+    let failures = 0;
+    // A device for each: workspace is kept from one operation to the next.
+    for (let count = 1; count <= 4; count++) {
+      const device = Device.get(`cpu:${4 + count}`);
+      const step = new Step(device);
+      const weights = (): Promise<Float32Array[]> =>
+        Promise.all([...step.net.parameters()].map((weight) => weight.data()));
+      const before = await weights();
+      device.backend.failAllocation(device.index, true, count);
+      const result = await outcome(step.run());
+      device.backend.failAllocation(device.index, true, 0);
+      const failed = result instanceof OutOfMemoryError;
+      failures += Number(failed);
+      if (failed) expect(await weights()).to.deep.equal(before);
+      else expect(result).to.satisfy(Number.isFinite);
+      const synchronized = await outcome(device.synchronize().then(() => 0));
+      expect(synchronized instanceof OutOfMemoryError).to.equal(failed);
+      expect(await outcome(step.run()), `the step after allocation ${count}`).to.satisfy(Number.isFinite);
+      await device.synchronize();
+      expect(await weights()).to.not.deep.equal(before);
+      step.dispose();
+    }
+    expect(failures).to.be.at.least(1);
+  });
 });
