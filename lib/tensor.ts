@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { expectFinite, expectInRange, expectInteger } from './check.js';
+import { expectFinite, expectInteger, expectOneOf } from './check.js';
 import { Device, type DeviceLike } from './device.js';
 import { ArgumentError, DisposedError, expected, ShapeError } from './errors.js';
 import { DTYPES, type DType, type Handle, type TypedArray } from './native.js';
@@ -176,8 +176,7 @@ export function tensor(data: TypedArray | NestedNumbers, shape?: Shape, options:
 export function empty(shape: Shape, options: TensorOptions = {}): Tensor {
   const device = Device.get(options.device);
   const dtype = options.dtype ?? 'float32';
-  const code = DTYPES.indexOf(dtype);
-  if (code < 0) throw new ArgumentError(expected(`one of ${DTYPES.join(', ')}`, 'dtype', dtype));
+  const code = DTYPES.indexOf(expectOneOf('dtype', dtype, DTYPES));
   const dims = checkShape(shape);
   const requiresGrad = options.requiresGrad ?? false;
   if (requiresGrad && dtype !== 'float32')
@@ -223,7 +222,8 @@ export function randn(shape: Shape, options: RandomOptions & { mean?: number; st
 /** Uniform numbers in [low, high), from Philox4x32-10. */
 export function rand(shape: Shape, options: RandomOptions & { low?: number; high?: number }): Tensor {
   const a = expectFinite('low', options.low ?? 0);
-  const b = expectInRange('high', options.high ?? 1, a, Number.MAX_VALUE);
+  const b = expectFinite('high', options.high ?? 1);
+  if (a > b) throw new ArgumentError(expected(`at most high = ${b}`, 'low', a));
   const params = { a, b, ...randomParams(options) };
   const result = empty(shape, options);
   result.device.backend.randomUniform(params, result.handle);
@@ -231,8 +231,7 @@ export function rand(shape: Shape, options: RandomOptions & { low?: number; high
 }
 
 function randomParams(options: RandomOptions) {
-  if ((options.dtype ?? 'float32') !== 'float32')
-    throw new ArgumentError(expected('float32', 'dtype', options.dtype));
+  expectOneOf('dtype', options.dtype ?? 'float32', ['float32']);
   return {
     seed: expectInteger('seed', options.seed, 0),
     stream: expectInteger('stream', options.stream ?? 0, 0),
@@ -270,15 +269,18 @@ function dtypeOf(data: TypedArray): DType {
   throw new ArgumentError(expected('Float32Array, Int32Array or Uint8Array', 'data', data));
 }
 
-function expectNumber(name: string, value: unknown, dtype: DType): void {
-  if (dtype === 'int32') expectInteger(name, value, -(2 ** 31), 2 ** 31 - 1);
-  else if (dtype === 'uint8') expectInteger(name, value, 0, 255);
-  else if (typeof value !== 'number') throw new ArgumentError(expected('number', name, value));
+const RANGES = { float32: [0, 0], int32: [-(2 ** 31), 2 ** 31 - 1], uint8: [0, 255] } as const;
+
+/** What a tensor of that dtype can hold; float32 rounds, and holds NaN and infinities. */
+function expectNumber(name: string, value: number, dtype: DType): void {
+  if (typeof value !== 'number') throw new ArgumentError(expected('number', name, value));
+  const [low, high] = RANGES[expectOneOf('dtype', dtype, DTYPES)];
+  if (dtype !== 'float32') expectInteger(`${dtype} ${name}`, value, low, high);
 }
 
 function flatten(data: NestedNumbers, dtype: DType): TypedArray {
   const flat = (Array.isArray(data) ? data.flat(8) : [data]) as number[];
-  for (const value of flat) expectNumber(`${dtype} data`, value, dtype);
+  for (const value of flat) expectNumber('data', value, dtype);
   if (dtype === 'int32') return Int32Array.from(flat);
   return dtype === 'uint8' ? Uint8Array.from(flat) : Float32Array.from(flat);
 }

@@ -1,12 +1,16 @@
 import { expect } from 'chai';
 import { Device } from '../lib/device.js';
+import { NodeCudnnError } from '../lib/errors.js';
 import type { DType } from '../lib/native.js';
+import * as ops from '../lib/ops/index.js';
 import { tidy } from '../lib/scope.js';
-import { empty, type Tensor } from '../lib/tensor.js';
+import * as tensors from '../lib/tensor.js';
 import { tables } from './cases/index.js';
 import { fillOf, type OpTable, type Params, type RefusedCase } from './support/op_table.js';
 import { drawInputs, makeTensors } from './support/run_case.js';
 
+const { empty } = tensors;
+type Tensor = tensors.Tensor;
 type ErrorName = 'ArgumentError' | 'ShapeError' | 'DeviceError' | 'DisposedError';
 type Arguments = Pick<RefusedCase, 'name' | 'inputs' | 'params'>;
 
@@ -36,6 +40,32 @@ function expectRefusal(
   );
 }
 
+/** The parameters with a number replaced: each in turn where there are several. */
+function changes(given: Arguments, param: string, number: unknown): Params[] {
+  const value = given.params[param];
+  const changed = Array.isArray(value)
+    ? value.map((_, at) => value.map((each, i) => (i === at ? number : each)))
+    : [number];
+  return changed.map((each) => ({ ...given.params, [param]: each }) as Params);
+}
+
+/** An argument is refused at the call, or not at all. */
+async function expectTakenOrThrown(table: OpTable, given: Arguments, params: Params): Promise<void> {
+  const device = Device.get('cpu');
+  await tidy(async () => {
+    const inputs = makeTensors(given, drawInputs(table, given), device);
+    let outputs: Readonly<Record<string, Tensor>>;
+    try {
+      outputs = table.run(inputs, params, device);
+    } catch (error) {
+      expect(error).to.be.instanceOf(NodeCudnnError);
+      return;
+    }
+    for (const y of Object.values(outputs)) await y.data();
+    await device.synchronize();
+  });
+}
+
 /** The case with the most inputs, and of those one that is no scalar. */
 function typicalCase(table: OpTable): Arguments {
   const weight = ({ inputs }: Arguments) =>
@@ -56,7 +86,17 @@ const NOT_TENSORS: readonly [string, unknown][] = [
   ],
 ];
 
+/** A tensor as another copy of the package, a worker's or a test runner's realm's, has it: of a class of its own. */
+const { full: fullElsewhere } = (await import(
+  new URL('../lib/tensor.ts?elsewhere', import.meta.url).href
+)) as typeof tensors;
+
 describe('bad arguments', () => {
+  it('are tested for every operation', () => {
+    const tested = tables.filter(({ composed }) => !composed).map(({ op }) => op);
+    expect(tested).to.include.members(Object.keys(ops));
+  });
+
   for (const table of tables.filter(({ composed }) => !composed)) {
     describe(table.op, () => {
       const typical = typicalCase(table);
@@ -88,6 +128,7 @@ describe('bad arguments', () => {
           if (shape.length > 0)
             replaced('a dimension less', 'ShapeError', () => empty(shape.slice(1), { dtype }));
         }
+        replaced('of another environment', 'ArgumentError', () => fullElsewhere(shape, 0, { dtype }));
         if (names.length > 1) {
           replaced('every dimension larger by one', 'ShapeError', () =>
             empty(
@@ -122,14 +163,15 @@ describe('bad arguments', () => {
           ...fraction,
         ]) {
           it(`${param}: ${bad} of type ${typeof bad}`, () => {
-            const value = opCase.params[param];
-            const changed = Array.isArray(value) ? value.map((each, i) => (i === 0 ? bad : each)) : bad;
-            expectRefusal(
-              table,
-              opCase,
-              'ArgumentError',
-              () => ({ ...opCase.params, [param]: changed }) as Params,
-            );
+            for (const params of changes(opCase, param, bad)) {
+              expectRefusal(table, opCase, 'ArgumentError', () => params);
+            }
+          });
+        }
+        for (const extreme of [-1, 0, 0.5, 2 ** 53, 1e-300, 1e300]) {
+          it(`${param}: ${extreme}, if the call takes it, fails no operation`, async () => {
+            for (const params of changes(opCase, param, extreme))
+              await expectTakenOrThrown(table, opCase, params);
           });
         }
       }
