@@ -66,8 +66,9 @@ int deviceCount() { return 16; }
 
 void* allocateDeviceMemory(int, size_t bytes) {
   const size_t alignment = bytes >= kBlockAlignment ? kBlockAlignment : 64;
-  void* data = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
-  if (data != nullptr && bytes >= kBlockAlignment) madvise(data, bytes, MADV_HUGEPAGE);
+  void* data = nullptr;
+  if (posix_memalign(&data, alignment, bytes) != 0) return nullptr;
+  if (bytes >= kBlockAlignment) madvise(data, bytes, MADV_HUGEPAGE);
   return data;
 }
 

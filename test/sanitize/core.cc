@@ -111,6 +111,20 @@ void poison() {
   EXPECT(synchronize(device) == nullptr);
 }
 
+/// An update in place that is left out keeps its numbers, and is told of once.
+void leaveOut() {
+  Device device;
+  const Number weight = make(device, 4), gradient = make(device, 4);
+  set(device, weight, 7);
+  fail(device, gradient);
+  device.stream.push(
+      {"update", {gradient.fate}, {weight.fate}, [at = weight.at()](Context&) { *at = 8; }, true});
+  const auto failure = synchronize(device);
+  EXPECT(failure != nullptr && failure->op == "fail");
+  EXPECT(weight.fate->failure() == nullptr && *weight.at() == 7);
+  EXPECT(synchronize(device) == nullptr);
+}
+
 void fullQueue() {
   Device device;
   const auto gate = std::make_shared<Event>();
@@ -138,7 +152,7 @@ void failedAllocation() {
     } catch (const Error& error) {
       EXPECT(error.code() == ErrorCode::OutOfMemory);
     }
-    EXPECT(device.allocator->allocate(100, use)->bytes() == 128);
+    EXPECT(device.allocator->allocate(100, use)->bytes() >= 100);
   }
   const MemoryStats stats = device.allocator->stats();
   EXPECT(stats.liveBlocks == 0 && stats.liveBytes == 0 && stats.workspaceBytes == 0);
@@ -182,6 +196,7 @@ int main() {
   using namespace nodecudnn;
   reuse();
   poison();
+  leaveOut();
   fullQueue();
   failedAllocation();
   // Several environments at a time, each on a thread of its own.
