@@ -5,7 +5,7 @@
 
 /// Kernels marked so are compiled for AVX2 and for the baseline, and chosen when the addon is loaded. Mark
 /// the serial function that holds the loop: code that OpenMP outlines is not cloned.
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)  // The choice runs before ThreadSanitizer can.
 #define SIMD_CLONES __attribute__((target_clones("arch=x86-64-v3", "default")))
 #else
 #define SIMD_CLONES

@@ -1,7 +1,8 @@
 // npm run test:sanitize -- asan [TEST …]: the addon under AddressSanitizer and UndefinedBehaviorSanitizer, with its
-// tests. npm run test:sanitize -- core: native/core alone, under these two, then under ThreadSanitizer.
-// Both work in build-sanitize/, on a copy: build/ and dist/ stay as they are. They need g++ and its libasan, libubsan
-// and libtsan.
+// tests. npm run test:sanitize -- tsan [TEST …]: under ThreadSanitizer. npm run test:sanitize -- core: native/core alone,
+// under the first two, then under ThreadSanitizer.
+// They work in build-sanitize/, on copies: build/ and dist/ stay as they are. They need g++ and its libasan, libubsan and
+// libtsan.
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,7 +10,8 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const here = fileURLToPath(new URL('./', import.meta.url));
-const copy = join(root, 'build-sanitize');
+const [what = '', ...tests] = process.argv.slice(2);
+const copy = join(root, 'build-sanitize', what);
 
 const MEMORY =
   '-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -O1 -g ' +
@@ -18,17 +20,16 @@ const MEMORY =
   '-fno-sanitize=null,nonnull-attribute,returns-nonnull-attribute';
 const THREADS = '-fsanitize=thread -O1 -g';
 
-/** What runs under `asan` where nothing else is named: whatever reaches the addon and ends in a few minutes. */
-const TESTS = [
+/** What runs where nothing else is named: whatever reaches the addon and ends in a few minutes. */
+const THREAD_TESTS = ['test/autograd.test.ts', 'test/stream.test.ts', 'test/environment/*.test.ts'];
+const MEMORY_TESTS = [
   'test/ops.test.ts',
   'test/ops_forced.test.ts',
   'test/bad_tensors.test.ts',
-  'test/autograd.test.ts',
   'test/tensor.test.ts',
   'test/tidy.test.ts',
   'test/random.test.ts',
-  'test/stream.test.ts',
-  'test/environment/*.test.ts',
+  ...THREAD_TESTS,
 ];
 
 /**
@@ -42,7 +43,8 @@ const ENVIRONMENT = {
   // Node and V8 leave memory to the end of the process; what the addon leaks the tests of memory find.
   ASAN_OPTIONS: 'detect_leaks=0:abort_on_error=1:allocator_may_return_null=1',
   UBSAN_OPTIONS: 'print_stacktrace=1',
-  TSAN_OPTIONS: 'halt_on_error=1',
+  // Node, oneDNN and OpenMP's library are not instrumented.
+  TSAN_OPTIONS: 'halt_on_error=1:ignore_noninstrumented_modules=1',
 };
 
 /**
@@ -88,20 +90,25 @@ function makeCopy() {
     symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
 }
 
-/** @param {string[]} tests */
-function addon(tests) {
+/**
+ * @param {string} sanitize the compiler's flags
+ * @param {string} library the runtime, which has to be in the process before Node
+ * @param {string[]} files
+ * @param {NodeJS.ProcessEnv} [env]
+ */
+function addon(sanitize, library, files, env) {
   run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-b', 'tsconfig.build.json']);
   run(process.execPath, ['native/install.mjs'], {
     CXX: 'g++',
     NODE_CUDNN_WERROR: '', // instrumented code draws warnings of its own
-    CXXFLAGS: MEMORY,
-    LDFLAGS: '-fsanitize=address,undefined',
+    CXXFLAGS: sanitize,
+    LDFLAGS: /-fsanitize=\S+/.exec(sanitize)?.[0],
   });
-  const runtime = spawnSync('g++', ['-print-file-name=libasan.so'], { encoding: 'utf8' }).stdout.trim();
-  const files = tests.length > 0 ? tests : TESTS;
+  const runtime = spawnSync('g++', [`-print-file-name=${library}`], { encoding: 'utf8' }).stdout.trim();
   const options = ['--timeout', '600000', '--grep', PASSED_OVER, '--invert'];
   run(process.execPath, [join(root, 'node_modules/mocha/bin/mocha.js'), ...options, ...files], {
     LD_PRELOAD: runtime,
+    ...env,
   });
 }
 
@@ -127,11 +134,13 @@ function core() {
   }
 }
 
-const [what, ...tests] = process.argv.slice(2);
-makeCopy();
-if (what === 'asan') addon(tests);
-else if (what === 'core') core();
-else {
-  console.error('Expected asan or core for what to run');
+if (!['asan', 'tsan', 'core'].includes(what)) {
+  console.error('Expected asan, tsan or core for what to run');
   process.exit(1);
 }
+makeCopy();
+if (what === 'asan') addon(MEMORY, 'libasan.so', tests.length > 0 ? tests : MEMORY_TESTS);
+// ThreadSanitizer does not see how OpenMP's threads wait for each other: one thread a device.
+if (what === 'tsan')
+  addon(THREADS, 'libtsan.so', tests.length > 0 ? tests : THREAD_TESTS, { OMP_NUM_THREADS: '1' });
+if (what === 'core') core();
