@@ -100,6 +100,8 @@ export interface AdamParams {
  */
 export interface NativeBackend {
   initialize(makeError: (code: number, message: string, op: string) => Error): void;
+  /** Ends all streams, for good. */
+  stop(): void;
   describe(): Record<string, string>;
   empty(device: number, dtype: number, shape: readonly number[]): Handle;
   view(handle: Handle, shape: readonly number[]): Handle;
@@ -198,6 +200,8 @@ function load(file: string): NativeBackend {
     const module = { exports: {} as NativeBackend };
     process.dlopen(module, file);
     module.exports.initialize(makeError);
+    // exit() destroys what libraries hold, whatever threads still use of it.
+    process.once('exit', () => module.exports.stop());
     return module.exports;
   } catch (cause) {
     throw new AddonError(

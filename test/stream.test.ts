@@ -186,12 +186,12 @@ describe('stream', () => {
         const { handle } = zeros([4]);
         expect(() => cpu.backend.view(handle, [5])).to.throw(ArgumentError, '4 elements');
         for (const offset of [-1, 4, 2 ** 62]) {
-          expect(() => cpu.backend.write(handle, offset, Float32Array.of(1))).to.throw(
+          expect(() => cpu.backend.write(handle, offset, Float32Array.of(1), false)).to.throw(
             ArgumentError,
             'at most',
           );
         }
-        expect(() => cpu.backend.write(handle, 0, [1] as never)).to.throw();
+        expect(() => cpu.backend.write(handle, 0, [1] as never, false)).to.throw();
       });
     });
 

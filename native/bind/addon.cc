@@ -181,6 +181,8 @@ Napi::Value describe(const Napi::CallbackInfo& info) {
   return object;
 }
 
+void stop(const Napi::CallbackInfo& info) { Environment::of(info.Env()).stop(); }
+
 /// initialize((code, message, op) → Error)
 void initialize(const Napi::CallbackInfo& info) {
   Environment::of(info.Env()).setErrorFactory(info[0].As<Napi::Function>());
@@ -189,6 +191,7 @@ void initialize(const Napi::CallbackInfo& info) {
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(std::make_unique<Environment>(env).release());
   exports.Set("initialize", Napi::Function::New(env, guarded<initialize>));
+  exports.Set("stop", Napi::Function::New(env, guarded<stop>));
   exports.Set("describe", Napi::Function::New(env, guarded<describe>));
   exports.Set("empty", Napi::Function::New(env, guarded<empty>));
   exports.Set("view", Napi::Function::New(env, guarded<view>));

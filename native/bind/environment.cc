@@ -51,7 +51,10 @@ void Completions::close() {
 
 Environment::Environment(Napi::Env env) : completions(env) {
   // Registered after the thread-safe function was made, so it runs before that one's own hook.
-  env.AddCleanupHook([this] { stop(); });
+  env.AddCleanupHook([this] {
+    stop();
+    devices_.clear();
+  });
 }
 
 Environment& Environment::of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
@@ -62,7 +65,10 @@ Device& Environment::device(Napi::Env env, int index) {
                 concat("Expected device index below ", deviceCount(), " but received ", index));
   if (devices_.size() <= static_cast<size_t>(index)) devices_.resize(index + 1);
   auto& device = devices_[index];
-  if (!device) device = std::make_unique<Device>(index);
+  if (!device) {
+    device = std::make_unique<Device>(index);
+    if (stopped_) stop();
+  }
   return *device;
 }
 
@@ -74,12 +80,14 @@ Napi::Error Environment::error(Napi::Env env, ErrorCode code, const std::string&
 }
 
 void Environment::stop() {
+  stopped_ = true;
   completions.close();
   for (auto& device : devices_)
     if (device) device->stream.stop();
   for (auto& device : devices_)
     if (device) device->stream.clear();
-  devices_.clear();
+  for (auto& device : devices_)
+    if (device) device->stream.join();
 }
 
 }  // namespace nodecudnn

@@ -59,18 +59,21 @@ class Environment {
   explicit Environment(Napi::Env env);
   static Environment& of(Napi::Env env);
 
-  /// Creates the device at first use.
+  /// Creates the device at first use; once the environment has ended, one that drops what it is given.
   Device& device(Napi::Env env, int index);
   /// A typed error of lib/errors.ts.
   Napi::Error error(Napi::Env env, ErrorCode code, const std::string& message,
                     const std::string& op = "") const;
   void setErrorFactory(Napi::Function factory) { errorFactory_ = Napi::Persistent(factory); }
 
+  /// Ends all streams after the operations that they are in. Called before exit() takes away what those use,
+  /// and when the environment ends.
+  void stop();
+
   Completions completions;
 
  private:
-  void stop();
-
+  bool stopped_ = false;
   std::vector<std::unique_ptr<Device>> devices_;
   Napi::FunctionReference errorFactory_;
 };

@@ -21,7 +21,11 @@ Stream::Stream(int device, std::shared_ptr<Allocator> allocator)
 Stream::~Stream() {
   stop();
   clear();
-  thread_.join();
+  join();
+}
+
+void Stream::join() {
+  if (thread_.joinable()) thread_.join();
 }
 
 void Stream::push(Operation operation) {

@@ -78,11 +78,13 @@ class Stream {
   /// Frees the memory that the allocator caches, in the stream's order.
   void emptyCache();
 
-  /// The thread ends after the operation it is in. The destructor waits for that.
-  /// Streams that may wait for each other are all stopped before the first is cleared, and all cleared before
-  /// the first is destroyed: an event that passes by being dropped lets no operation run.
+  /// The thread ends after the operation it is in; what is pushed from then on is dropped. Streams that may
+  /// wait for each other are all stopped before the first is cleared, and all cleared before the first is
+  /// joined: an event that passes by being dropped lets no operation run. The destructor does the three.
   void stop();
   void clear();
+  /// Waits for the end of the thread.
+  void join();
   size_t queued() const;
 
   static constexpr size_t kMaxQueued = 16384;

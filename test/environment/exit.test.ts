@@ -37,6 +37,17 @@ describe('the end of a process', () => {
     });
   }
 
+  it('by process.exit in the middle of an operation, on several threads', async () => {
+    for (const turns of [0, 1, 10, 100, 1000]) {
+      expect(await runProgram('exit_in_step.mjs', [String(turns)])).to.deep.equal({
+        code: 3,
+        signal: null,
+        stdout: '',
+        stderr: '',
+      });
+    }
+  });
+
   it('with work that is queued by an exit handler', async () => {
     expect(await runProgram('exit.mjs', ['exit handler'])).to.deep.equal({
       code: 0,

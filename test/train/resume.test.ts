@@ -134,7 +134,11 @@ describe('Trainer.resume', function () {
         'classes',
         DataError,
         /Expected \["dark","light"\] for classes but received \["light","dark"\]/,
-        () => makeRun({ ...same(), train: others({ classes: ['light', 'dark'] }) }),
+        () => {
+          const classes = ['light', 'dark'];
+          const validation = Object.assign(new Greys(4), { classes });
+          return makeRun({ train: others({ classes }), validation });
+        },
       ],
       [
         'number of pictures',

@@ -146,7 +146,7 @@ describe('Trainer', function () {
     );
   });
 
-  it('fails with the picture that cannot be had', async () => {
+  it('fails with the picture that cannot be had, where strict', async () => {
     const train: Dataset = {
       length: 8,
       classes: ['dark', 'light'],
@@ -155,7 +155,7 @@ describe('Trainer', function () {
         return new Greys(8).get(index);
       },
     };
-    using run = makeRun({ train });
+    using run = makeRun({ train, strict: true });
     const failure = await run.trainer.fit(1).catch((error: unknown) => error);
     expect(failure).to.be.instanceOf(DataError);
     expect(String(failure)).to.match(/sample 5 .*lost/);
