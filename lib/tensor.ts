@@ -75,7 +75,7 @@ export class Tensor implements Disposable {
    * The numbers, when all operations before have run.
    * @throws {OperationError} if this tensor was computed from the output of an operation that failed.
    */
-  data<T extends TypedArray = Float32Array>(): Promise<T> {
+  data<T extends TypedArray = TypedArray>(): Promise<T> {
     return this.device.backend.read(this.handle) as Promise<T>;
   }
 

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { reasonOf } from '../errors.js';
 import type { Prediction } from '../train/classifier.js';
-import { examples, positiveInteger } from './options.js';
+import { examples, positiveInteger, threads } from './options.js';
 import { percent, writeJson, writeLine, writeNote } from './output.js';
 
 /** What `alexnet predict --json` writes for each picture, in a line. */
@@ -21,6 +21,8 @@ export type FilePredictions =
 interface PredictOptions {
   model: string;
   top: number;
+  threads?: number;
+  device?: string;
   strict?: boolean;
   json?: boolean;
 }
@@ -35,6 +37,8 @@ export function addPredict(program: Command): void {
     .description('Classifies pictures: the likeliest classes of each, with their probabilities.')
     .argument('<images...>', 'files of pictures')
     .requiredOption('--model <path>', 'model file, or folder of checkpoints: its last one')
+    .option('--threads <n>', 'of each operation (default: all cores)', threads)
+    .option('--device <name>', 'cpu or cpu:N (default: cpu)')
     .option('--top <k>', 'so many classes, or all of fewer', positiveInteger, 5)
     .option(
       '--strict',
@@ -64,10 +68,13 @@ export function addPredict(program: Command): void {
 
 async function* predict(
   images: readonly string[],
-  { model, top, strict = false }: PredictOptions,
+  { model, top, strict = false, ...options }: PredictOptions,
 ): AsyncGenerator<FilePredictions> {
   const { loadModel } = await import('../train/classifier.js');
-  using classifier = await loadModel(model);
+  const { Device } = await import('../device.js');
+  const device = Device.get(options.device);
+  if (options.threads !== undefined) device.setThreads(options.threads);
+  using classifier = await loadModel(model, { device });
   const topK = Math.min(top, classifier.classes.length);
   for (let start = 0; start < images.length; start += BATCH) {
     const files = images.slice(start, start + BATCH);

@@ -34,7 +34,7 @@ export async function decodeImage(
   expectInteger('size', size, 1);
   try {
     // Read here: libvips would go on serving a file that it has in its cache after the file has changed.
-    const input = typeof source === 'string' ? await readFile(source) : source;
+    const input = typeof source === 'string' ? await readPicture(source) : source;
     try {
       return await decode(input, size, MANY_PIXELS);
     } catch (error) {
@@ -46,6 +46,21 @@ export async function decodeImage(
   } catch (error) {
     throw new DataError(`${nameOf(source)} could not be decoded: ${decodeReason(error)}`, { cause: error });
   }
+}
+
+async function readPicture(file: string): Promise<Uint8Array> {
+  const reason = await refusalOfKind(file);
+  if (reason !== undefined) throw new Error(reason);
+  return readFile(file);
+}
+
+/** Anything else may have no end, or wait for a writer when it is opened. */
+async function refusalOfKind(file: string): Promise<string | undefined> {
+  const stats = await stat(file).catch((error: NodeJS.ErrnoException) => {
+    throw error.code === 'ENOENT' ? new Error('no such file', { cause: error }) : error;
+  });
+  if (!stats.isFile()) return stats.isDirectory() ? 'a folder' : 'not a regular file';
+  return stats.size === 0 ? 'empty file' : undefined;
 }
 
 async function decode(input: Uint8Array, size: number, limitInputPixels: number): Promise<DecodedImage> {
@@ -78,10 +93,8 @@ function tooMany({ width, height }: { width: number; height: number }): string |
 /** Why a file is no picture that can be decoded, as far as its head tells; undefined for one that is. */
 export async function refusalOf(file: string): Promise<string | undefined> {
   try {
-    // Others may have no end, or wait for a writer when they are opened.
-    const stats = await stat(file);
-    if (!stats.isFile()) return stats.isDirectory() ? 'a link to a folder' : 'not a regular file';
-    if (stats.size === 0) return 'empty file';
+    const kind = await refusalOfKind(file);
+    if (kind !== undefined) return kind;
     // sharp would take the end of a path like `photo[n=2]` for options.
     const input = file.endsWith(']') ? await readFile(file) : file;
     const head = await sharp(input, { limitInputPixels: false }).metadata();

@@ -141,7 +141,8 @@ export class SafetensorsFile implements AsyncDisposable {
       const headerBytes = length.readBigUInt64LE();
       const most = Math.min(MAX_HEADER_BYTES, stat.size - 8);
       if (headerBytes > most) {
-        throw formatError(`at most ${most} bytes`, 'the safetensors header', path, String(headerBytes));
+        const length = `${headerBytes}: it is no safetensors file, or a damaged one`;
+        throw formatError(`at most ${most} bytes`, 'the safetensors header', path, length);
       }
       const dataStart = 8 + Number(headerBytes);
       const bytes = new Uint8Array(Number(headerBytes));

@@ -3,6 +3,7 @@ import { expectInteger } from '../check.js';
 import type { Dataset, SkipOptions } from '../data/dataset.js';
 import { decodeImage } from '../data/decode.js';
 import type { Device, DeviceLike } from '../device.js';
+import { ArgumentError, expected } from '../errors.js';
 import type { AlexNet } from '../models/alexnet.js';
 import { softmax } from '../ops/index.js';
 import { tidy } from '../scope.js';
@@ -57,7 +58,8 @@ export class Classifier {
   /**
    * The most probable classes of each picture, the first the likeliest. May be called while other calls run.
    * @param images one file or its content, or several
-   * @param options.topK how many classes; default 5, or all of fewer
+   * @param options.topK how many classes, at most those that there are; default 5, or all where there are fewer
+   * @throws {ArgumentError} for what is no {@link ImageSource}
    * @returns for one image its predictions, for several an array of them
    * @throws {DataError} for a picture that cannot be decoded
    */
@@ -67,9 +69,9 @@ export class Classifier {
     images: ImageSource | readonly ImageSource[],
     options: { topK?: number } = {},
   ): Promise<Prediction[] | Prediction[][]> {
-    const single = typeof images === 'string' || images instanceof Uint8Array;
+    const single = !Array.isArray(images);
     const predictions: Prediction[][] = [];
-    for await (const result of this.#results(single ? [images] : images, options)) {
+    for await (const result of this.#results(single ? [images as ImageSource] : images, options)) {
       if (result.status === 'rejected') throw result.reason;
       predictions.push(result.value);
     }
@@ -90,10 +92,14 @@ export class Classifier {
   }
 
   /**
-   * Loss, top-1 and top-5 over a data set whose classes are those of the model.
+   * Loss, top-1 and top-5 over a data set.
+   * @throws {ArgumentError} where its classes are not those of the model
    * @throws {DataError} where hardly any picture can be read, or where strict, for the first that cannot be read
    */
-  evaluate(dataset: Dataset, options?: SkipOptions): Promise<Evaluation> {
+  async evaluate(dataset: Dataset, options?: SkipOptions): Promise<Evaluation> {
+    if (JSON.stringify(dataset.classes) !== JSON.stringify(this.classes)) {
+      throw new ArgumentError(expected(`classes [${this.classes.join(', ')}]`, 'dataset', dataset.classes));
+    }
     return evaluate(this.model, this.#input, dataset, options);
   }
 
@@ -101,6 +107,10 @@ export class Classifier {
     images: readonly ImageSource[],
     options: { topK?: number },
   ): AsyncGenerator<PromiseSettledResult<Prediction[]>, void, undefined> {
+    for (const [i, image] of images.entries()) {
+      if (typeof image === 'string' || image instanceof Uint8Array) continue;
+      throw new ArgumentError(expected('path or Uint8Array', `images[${i}]`, image));
+    }
     const { resize: size } = this.preprocessing;
     const count = this.classes.length;
     const topK = expectInteger('topK', options.topK ?? Math.min(5, count), 1, count);
@@ -128,7 +138,7 @@ export class Classifier {
       tidy(() =>
         softmax(
           this.model.forward(this.#input.prepare({ pixels, height: resize, width: resize, crops })),
-        ).data(),
+        ).data<Float32Array>(),
       ),
     );
     const count = this.classes.length;

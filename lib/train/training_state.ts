@@ -46,6 +46,11 @@ export function identityOf(dataset: Dataset): DataIdentity {
 
 /** @throws {FileFormatError} where the file has no training state, or a broken one */
 export function parseTrainingState(value: unknown, path: string): TrainingState {
+  if (value === undefined) {
+    throw new FileFormatError(
+      `Expected checkpoint for ${path} but received a model without the state of its training: that is in last.safetensors`,
+    );
+  }
   try {
     const state = expectObject('training', value);
     const data = expectObject('data', state.data);

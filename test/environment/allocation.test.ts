@@ -103,7 +103,7 @@ describe('an allocation that fails', () => {
       const device = Device.get(`cpu:${4 + count}`);
       const step = new Step(device);
       const weights = (): Promise<Float32Array[]> =>
-        Promise.all([...step.net.parameters()].map((weight) => weight.data()));
+        Promise.all([...step.net.parameters()].map((weight) => weight.data<Float32Array>()));
       const before = await weights();
       device.backend.failAllocation(device.index, true, count);
       const result = await outcome(step.run());

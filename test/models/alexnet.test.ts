@@ -131,7 +131,7 @@ describe('AlexNet', () => {
             }
             current = next;
           }
-          return current.data();
+          return current.data<Float32Array>();
         }),
       );
       expect(statistics(logits).low).to.be.below(0);
