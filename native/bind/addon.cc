@@ -53,6 +53,7 @@ std::pair<const uint8_t*, size_t> contentOf(const Napi::TypedArray& array) {
 /// write(handle, offset in elements, typed array, whether it is part of writing all of the tensor): the array
 /// is copied before the call returns.
 void write(const Napi::CallbackInfo& info) {
+  using Kind = Stream::Operation::Kind;
   const Napi::Env env = info.Env();
   Handle& handle = unwrapHandle(env, info[0]);
   const int64_t first = info[1].ToNumber().Int64Value(), count = handle.shape.count();
@@ -71,7 +72,7 @@ void write(const Napi::CallbackInfo& info) {
                       upload(context, static_cast<uint8_t*>(target.data) + offset, staged->data(),
                              staged->size());
                     },
-                    info[3].ToBoolean()});
+                    info[3].ToBoolean() ? Kind::Overwrite : Kind::Compute});
 }
 
 Napi::Value newTypedArray(Napi::Env env, DType dtype, size_t count) {

@@ -90,11 +90,11 @@ Parameter pass(Kept& kept) {
     return kept;
 }
 
-template <auto kFunction, bool kUpdates = false>
+template <auto kFunction, Stream::Operation::Kind kKind = Stream::Operation::Kind::Compute>
 struct Launcher;
 
-template <class... Parameters, void (*kFunction)(Context&, Parameters...), bool kUpdates>
-struct Launcher<kFunction, kUpdates> {
+template <class... Parameters, void (*kFunction)(Context&, Parameters...), Stream::Operation::Kind kKind>
+struct Launcher<kFunction, kKind> {
   static void call(const Napi::CallbackInfo& info) {
     enqueue(info, std::make_index_sequence<sizeof...(Parameters)>());
   }
@@ -110,7 +110,7 @@ struct Launcher<kFunction, kUpdates> {
     launch.operation.run = [arguments = std::move(arguments)](Context& context) mutable {
       kFunction(context, pass<Parameters>(std::get<I>(arguments))...);
     };
-    launch.operation.updates = kUpdates;
+    launch.operation.kind = kKind;
     Environment::of(env).device(env, launch.device).stream.push(std::move(launch.operation));
   }
 };

@@ -14,8 +14,9 @@ void op(Napi::Object exports, const char* name) {
 /// An operation that changes what it writes in place: see Stream::Operation.
 template <auto kFunction>
 void update(Napi::Object exports, const char* name) {
-  exports.Set(name, Napi::Function::New(exports.Env(), guarded<Launcher<kFunction, true>::call>, name,
-                                        const_cast<char*>(name)));
+  exports.Set(name, Napi::Function::New(exports.Env(),
+                                        guarded<Launcher<kFunction, Stream::Operation::Kind::Update>::call>,
+                                        name, const_cast<char*>(name)));
 }
 
 template <auto kFunction>

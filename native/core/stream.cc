@@ -104,22 +104,23 @@ void Stream::run(int device) {
 }
 
 void Stream::execute(Operation& operation, Context& context) {
+  using Kind = Operation::Kind;
   std::shared_ptr<const Failure> failure;
   const auto findFailure = [&failure](const std::vector<FatePtr>& fates) {
     for (const FatePtr& fate : fates)
       if (!failure) failure = fate->failure();
   };
   findFailure(operation.reads);
-  if (!operation.overwrites) findFailure(operation.writes);
+  if (operation.kind != Kind::Overwrite) findFailure(operation.writes);
   if (failure) {
-    if (operation.updates) {
+    if (operation.kind == Kind::Update) {
       leftOut_ = failure;
       return;
     }
   } else {
     try {
       operation.run(context);
-      if (operation.overwrites)
+      if (operation.kind == Kind::Overwrite)
         for (const FatePtr& fate : operation.writes) fate->poison(nullptr);
       return;
     } catch (const Error& error) {

@@ -52,11 +52,11 @@ class Stream {
   /// or is skipped, but for those of an update in place that is skipped: they keep their numbers. One that
   /// sets all of its `writes` anew makes them valid again.
   struct Operation {
+    enum class Kind { Compute, Overwrite, Update };
     const char* name;
     std::vector<FatePtr> reads, writes;
     std::function<void(Context&)> run;
-    bool overwrites = false;
-    bool updates = false;
+    Kind kind = Kind::Compute;
   };
   using Done = std::function<void(std::shared_ptr<const Failure>)>;
 

@@ -117,8 +117,11 @@ void leaveOut() {
   const Number weight = make(device, 4), gradient = make(device, 4);
   set(device, weight, 7);
   fail(device, gradient);
-  device.stream.push(
-      {"update", {gradient.fate}, {weight.fate}, [at = weight.at()](Context&) { *at = 8; }, true});
+  device.stream.push({"update",
+                      {gradient.fate},
+                      {weight.fate},
+                      [at = weight.at()](Context&) { *at = 8; },
+                      Stream::Operation::Kind::Update});
   const auto failure = synchronize(device);
   EXPECT(failure != nullptr && failure->op == "fail");
   EXPECT(weight.fate->failure() == nullptr && *weight.at() == 7);
