@@ -1,9 +1,12 @@
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import ts from 'typescript';
 import * as errors from '../../lib/errors.js';
 import * as index from '../../lib/index.js';
+import * as nn from '../../lib/nn/index.js';
+import * as ops from '../../lib/ops/index.js';
 
 const lib = fileURLToPath(new URL('../../lib/', import.meta.url));
 const entry = join(lib, 'index.ts');
@@ -66,5 +69,28 @@ describe('exports', () => {
     expect(classes).to.have.length.above(10);
     expect(index).to.include(Object.fromEntries(classes));
     expect(index).not.to.have.any.keys('expected', 'reasonOf');
+  });
+
+  it('are all in the table of README that has them: operations, layers, optimizers', () => {
+    const readme = readFileSync(fileURLToPath(new URL('../../README.md', import.meta.url)), 'utf8');
+    const rows = new Map(
+      [...readme.matchAll(/^\| (operations|layers|training) \| (.*) \|$/gm)].map(([, name, row]) => [
+        name,
+        row,
+      ]),
+    );
+    const named = (row: string): string[] =>
+      [...(rows.get(row) ?? '').matchAll(/`(\w+)`/g)].map(([, name]) => name ?? '');
+    const layers = Object.entries(nn).filter(
+      ([, value]) => value === nn.Module || value.prototype instanceof nn.Module,
+    );
+    expect(named('operations')).to.have.members(Object.keys(ops));
+    expect(named('layers')).to.have.members(layers.map(([name]) => name));
+    expect(named('training')).to.include.members(['SGD', 'Adam', 'Trainer']);
+    expect(Object.keys(index)).to.include.members([
+      ...named('operations'),
+      ...named('layers'),
+      ...named('training'),
+    ]);
   });
 });
