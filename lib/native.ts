@@ -111,6 +111,8 @@ export interface NativeBackend {
   transfer(source: Handle, target: Handle): void;
   /** Of tensors of one device: where one comes from an operation that failed, none is valid. */
   together(handles: readonly Handle[]): void;
+  /** Of tensors of one device: rejects where one comes from an operation that failed. */
+  check(handles: readonly Handle[]): Promise<void>;
   synchronize(device: number): Promise<void>;
   memory(device: number): MemoryStats;
   emptyCache(device: number): void;

@@ -96,7 +96,19 @@ export class Tensor implements Disposable {
     if (offset + data.length > this.size) {
       throw new ShapeError(expected(`at most ${this.size - offset} elements`, 'data', data.length));
     }
-    const whole = data.length === this.size;
+    this.#write(data, offset, data.length === this.size);
+  }
+
+  /** Writes all of the elements, piece by piece. @internal */
+  async writePieces(pieces: AsyncIterable<TypedArray>): Promise<void> {
+    let offset = 0;
+    for await (const piece of pieces) {
+      this.#write(piece, offset, true);
+      offset += piece.length;
+    }
+  }
+
+  #write(data: TypedArray, offset: number, whole: boolean): void {
     for (let start = 0; start < data.length; start += WRITE_ELEMENTS) {
       const part = data.subarray(start, start + WRITE_ELEMENTS);
       this.device.backend.write(this.handle, offset + start, part, whole);
@@ -165,9 +177,9 @@ export function tensor(data: TypedArray | NestedNumbers, shape?: Shape, options:
   if (options.dtype !== undefined && dtypeOf(flat) !== options.dtype) {
     throw new ArgumentError(expected(`${options.dtype} array`, 'data', data));
   }
+  const size = sizeOf(checkShape(dims));
+  if (flat.length !== size) throw new ShapeError(expected(`${size} elements`, 'data', flat.length));
   const result = empty(dims, { ...options, dtype: dtypeOf(flat) });
-  if (flat.length !== result.size)
-    throw new ShapeError(expected(`${result.size} elements`, 'data', flat.length));
   result.write(flat);
   return result;
 }

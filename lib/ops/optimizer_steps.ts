@@ -1,5 +1,6 @@
 import { expectFinite, expectInteger } from '../check.js';
-import type { AdamParams, SgdParams } from '../native.js';
+import type { Device } from '../device.js';
+import type { AdamParams, Handle, SgdParams } from '../native.js';
 import type { Tensor } from '../tensor.js';
 import { expectSameShape, expectTensors } from './check.js';
 
@@ -8,10 +9,21 @@ import { expectSameShape, expectTensors } from './check.js';
  * valid is left out, and its tensors keep their numbers.
  */
 export function together(gradients: readonly Tensor[]): void {
-  for (const device of new Set(gradients.map((gradient) => gradient.device))) {
-    const handles = gradients.filter((gradient) => gradient.device === device).map(({ handle }) => handle);
-    device.backend.together(handles);
-  }
+  for (const [device, handles] of handlesByDevice(gradients)) device.backend.together(handles);
+}
+
+/**
+ * Resolves when all that was enqueued before has run.
+ * @throws {OperationError} where one of the tensors comes from an operation that failed
+ */
+export async function check(tensors: readonly Tensor[]): Promise<void> {
+  await Promise.all([...handlesByDevice(tensors)].map(([device, handles]) => device.backend.check(handles)));
+}
+
+function handlesByDevice(tensors: readonly Tensor[]): Map<Device, Handle[]> {
+  const handles = new Map<Device, Handle[]>();
+  for (const { device, handle } of tensors) handles.set(device, [...(handles.get(device) ?? []), handle]);
+  return handles;
 }
 
 /**

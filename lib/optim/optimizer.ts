@@ -1,6 +1,6 @@
 import { expectInRange } from '../check.js';
 import { ArgumentError, expected } from '../errors.js';
-import { together } from '../ops/optimizer_steps.js';
+import { check, together } from '../ops/optimizer_steps.js';
 import { unscoped } from '../scope.js';
 import { Tensor, zeros } from '../tensor.js';
 
@@ -35,7 +35,7 @@ interface Slot extends Entry {
 export abstract class Optimizer {
   readonly #slots: Slot[];
   readonly #lr: number;
-  #rate = 1;
+  #lrFactor = 1;
 
   constructor(
     params: ParameterList | readonly ParameterGroup[],
@@ -51,26 +51,29 @@ export abstract class Optimizer {
 
   /** The rate of the next step, without groups that have one of their own. */
   get lr(): number {
-    return this.#lr * this.#rate;
+    return this.#lr * this.#lrFactor;
   }
 
   /** Multiplies all base rates by `factor` from the next step on; a schedule calls it. */
   setLrFactor(factor: number): void {
-    this.#rate = expectInRange('factor', factor, 0, Number.MAX_VALUE);
+    this.#lrFactor = expectInRange('factor', factor, 0, Number.MAX_VALUE);
   }
 
   /**
-   * Updates every parameter that has a gradient. Where an operation that led to one of them fails on the device, such as
-   * for want of memory, no parameter is changed, and what is read next from the device (the loss) rejects with the
-   * failure, once.
+   * Updates every parameter that has a gradient. Where an operation that led to one of them failed on the device, such as
+   * for want of memory, none that lives there is changed.
+   * @returns a promise that need not be awaited: it rejects with that failure, or with a NonFiniteError where a weight
+   *   is NaN or infinite afterwards
    */
-  step(): void {
+  step(): Promise<void> {
     this.beforeStep();
-    together(this.#slots.flatMap(({ parameter }) => parameter.grad ?? []));
+    const gradients = this.#slots.flatMap(({ parameter }) => parameter.grad ?? []);
+    together(gradients);
     for (const { parameter, lr, weightDecay, state } of this.#slots) {
       if (parameter.grad !== undefined)
-        this.update(parameter, parameter.grad, lr * this.#rate, weightDecay, state);
+        this.update(parameter, parameter.grad, lr * this.#lrFactor, weightDecay, state);
     }
+    return check([...gradients, ...this.parameters()]);
   }
 
   protected beforeStep(): void {}

@@ -100,24 +100,21 @@ export class ModelFile implements AsyncDisposable {
    * @throws {FileFormatError} where the file has not exactly its tensors; it stays as it was then
    */
   async loadOptimizer(optimizer: Optimizer): Promise<void> {
-    const targets = new Map(optimizer.stateTensors());
-    const shapes = new Map([...targets].map(([name, { shape }]) => [OPTIMIZER_PREFIX + name, shape]));
+    this.expectOptimizer(optimizer);
+    await this.#loadInto(new Map(optimizer.stateTensors()), OPTIMIZER_PREFIX);
+  }
+
+  /** @throws {FileFormatError} where the file has not exactly the tensors of such an optimizer */
+  expectOptimizer(optimizer: Optimizer): void {
+    const targets = [...optimizer.stateTensors()];
+    const shapes = new Map(targets.map(([name, { shape }]) => [OPTIMIZER_PREFIX + name, shape]));
     expectTensors(this.#file, shapes, (name) => !isWeight(name), 'this optimizer');
-    await this.#loadInto(targets, OPTIMIZER_PREFIX);
   }
 
   async #loadInto(targets: ReadonlyMap<string, Tensor>, prefix: string): Promise<void> {
     for (const [name, target] of targets) {
-      const { shape } = target;
-      let at = 0;
-      for await (const piece of this.#file.readPieces(
-        prefix + name,
-        { dtype: 'F32', shape },
-        PIECE_ELEMENTS,
-      )) {
-        target.write(piece, at);
-        at += piece.length;
-      }
+      const kind = { dtype: 'F32', shape: target.shape } as const;
+      await target.writePieces(this.#file.readPieces(prefix + name, kind, PIECE_ELEMENTS));
     }
   }
 

@@ -86,8 +86,7 @@ Napi::Value newTypedArray(Napi::Env env, DType dtype, size_t count) {
   }
 }
 
-/// read(handle) → promise of a typed array; rejects where the tensor is poisoned or an update was left out.
-/// The stream writes into the array, which the promise keeps alive.
+/// read(handle) → promise of a typed array. The stream writes into the array, which the promise keeps alive.
 Napi::Value read(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const Handle& handle = unwrapHandle(env, info[0]);
@@ -95,15 +94,34 @@ Napi::Value read(const Napi::CallbackInfo& info) {
   void* host = array.As<Napi::TypedArray>().ArrayBuffer().Data();
   Completions* completions = &Environment::of(env).completions;
   const auto [id, promise] = completions->expect(env, array);
-  Stream* stream = &deviceOf(info, handle.device).stream;
   // Not in `reads`: a poisoned tensor must reject the promise, not skip the operation.
-  stream->pushAwaited(
-      {"read", {}, {}, [=, id = id, fate = handle.fate, source = handle.view()](Context& context) {
-         auto failure = stream->takeLeftOut();
-         if (const auto own = fate->failure()) failure = own;
-         if (!failure) download(context, host, source.data, source.bytes());
-         completions->settle(id, failure);
-       }});
+  deviceOf(info, handle.device)
+      .stream.pushAwaited(
+          {"read", {}, {}, [=, id = id, fate = handle.fate, source = handle.view()](Context& context) {
+             const auto failure = fate->failure();
+             if (!failure) download(context, host, source.data, source.bytes());
+             completions->settle(id, failure);
+           }});
+  return promise;
+}
+
+/// check(handles of one device) → promise; rejects where one of them is poisoned.
+Napi::Value check(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const Napi::Array handles = info[0].As<Napi::Array>();
+  Launch launch(env, "check");
+  for (uint32_t i = 0; i < handles.Length(); ++i)
+    launch.use(unwrapHandle(env, static_cast<napi_value>(handles[i])), false);
+  Completions* completions = &Environment::of(env).completions;
+  const auto [id, promise] = completions->expect(env, env.Undefined());
+  deviceOf(info, launch.device)
+      .stream.pushAwaited(
+          {"check", {}, {}, [=, id = id, fates = std::move(launch.operation.reads)](Context&) {
+             std::shared_ptr<const Failure> failure;
+             for (const FatePtr& fate : fates)
+               if (!failure) failure = fate->failure();
+             completions->settle(id, failure);
+           }});
   return promise;
 }
 
@@ -199,6 +217,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("release", Napi::Function::New(env, guarded<releaseHandle>));
   exports.Set("write", Napi::Function::New(env, guarded<write>));
   exports.Set("read", Napi::Function::New(env, guarded<read>));
+  exports.Set("check", Napi::Function::New(env, guarded<check>));
   exports.Set("transfer", Napi::Function::New(env, guarded<transfer>));
   exports.Set("together", Napi::Function::New(env, guarded<together>));
   exports.Set("synchronize", Napi::Function::New(env, guarded<synchronize>));

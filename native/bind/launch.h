@@ -111,7 +111,12 @@ struct Launcher<kFunction, kKind> {
       kFunction(context, pass<Parameters>(std::get<I>(arguments))...);
     };
     launch.operation.kind = kKind;
-    Environment::of(env).device(env, launch.device).stream.push(std::move(launch.operation));
+    Stream& stream = Environment::of(env).device(env, launch.device).stream;
+    // A queue that fills up in the middle of an optimizer's step must not cut it in two.
+    if constexpr (kKind == Stream::Operation::Kind::Update)
+      stream.pushAwaited(std::move(launch.operation));
+    else
+      stream.push(std::move(launch.operation));
   }
 };
 

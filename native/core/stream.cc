@@ -47,9 +47,7 @@ void Stream::pushAwaited(Operation operation) {
 
 void Stream::synchronize(Done done) {
   pushAwaited({"synchronize", {}, {}, [this, done = std::move(done)](Context&) {
-                 auto leftOut = takeLeftOut();
-                 auto first = std::exchange(firstFailure_, nullptr);
-                 done(first ? first : leftOut);
+                 done(std::exchange(firstFailure_, nullptr));
                }});
 }
 
@@ -113,10 +111,7 @@ void Stream::execute(Operation& operation, Context& context) {
   findFailure(operation.reads);
   if (operation.kind != Kind::Overwrite) findFailure(operation.writes);
   if (failure) {
-    if (operation.kind == Kind::Update) {
-      leftOut_ = failure;
-      return;
-    }
+    if (operation.kind == Kind::Update) return;
   } else {
     try {
       operation.run(context);

@@ -69,9 +69,6 @@ class Stream {
   void pushAwaited(Operation operation);
   /// Calls `done` on the stream thread with the first failure since the last call, or null.
   void synchronize(Done done);
-  /// Stream thread: why an update was left out since the last call, or null. Nothing else shows it: whoever
-  /// answers somebody asks.
-  std::shared_ptr<const Failure> takeLeftOut() { return std::exchange(leftOut_, nullptr); }
   /// An event that passes when all that is queued now has run.
   std::shared_ptr<Event> record();
   void wait(std::shared_ptr<Event> event);
@@ -97,7 +94,7 @@ class Stream {
   mutable std::mutex mutex_;
   std::condition_variable filled_;
   std::deque<Operation> queue_;
-  std::shared_ptr<const Failure> firstFailure_, leftOut_;  // Touched by the stream thread only.
+  std::shared_ptr<const Failure> firstFailure_;  // Touched by the stream thread only.
   bool stopping_ = false;
   std::thread thread_;
 };

@@ -56,8 +56,8 @@ class Step {
       const sum = outputs.reduce((a: Tensor, b: Tensor) => add(a, b));
       const loss = softmaxCrossEntropy(sum, labels);
       backward(loss);
-      this.optimizer.step();
-      return await loss.item();
+      const [value] = await Promise.all([loss.item(), this.optimizer.step()]);
+      return value;
     });
   }
 
