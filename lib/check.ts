@@ -53,6 +53,11 @@ export function expectPair(name: string, value: Pair, low: number): readonly [nu
   throw new ArgumentError(expected('number or [height, width]', name, value));
 }
 
+export function expectString(name: string, value: unknown): string {
+  if (typeof value === 'string') return value;
+  throw new ArgumentError(expected('string', name, value));
+}
+
 /** A copy of an object with string keys, such as JSON's. */
 export function expectObject(name: string, value: unknown): Record<string, unknown> {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value };

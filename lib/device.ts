@@ -67,7 +67,12 @@ export class Device {
   /** What the last bits of results depend on: equal seeds give equal bits where all of it is equal. */
   get arithmetic(): Readonly<Record<string, string>> {
     const { devices: _, ...facts } = this.backend.describe();
-    return this.#threads === undefined ? facts : { ...facts, threads: String(this.#threads) };
+    const forced = process.env.NODE_CUDNN_CONV2D;
+    return {
+      ...facts,
+      ...(this.#threads === undefined ? {} : { threads: String(this.#threads) }),
+      ...(forced === undefined ? {} : { conv2d: forced }),
+    };
   }
 
   /** Threads of each operation. Results are repeatable bit by bit for equal numbers of threads only. */

@@ -1,13 +1,14 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { Command, CommanderError } from 'commander';
 import { NodeCudnnError } from '../errors.js';
+import { packageVersion } from '../version.js';
 import { addDoctor } from './doctor.js';
 import { addEval } from './eval.js';
 import { examples } from './options.js';
 import { printable } from './output.js';
 import { addPredict } from './predict.js';
+import { requestStop } from './stop.js';
 import { addTrain } from './train.js';
 
 /** 128 + SIGPIPE: what programs end with whose reader has gone. */
@@ -33,11 +34,6 @@ function program(): Command {
   );
 }
 
-function packageVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
-}
-
 /** @returns the exit status: 0, 1 for a failure, 2 for wrong usage */
 async function run(args: readonly string[]): Promise<number> {
   try {
@@ -57,10 +53,12 @@ function describe(error: unknown, verbose: boolean): string {
   return error instanceof NodeCudnnError ? message : `${message} (--verbose shows where)`;
 }
 
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(STATUS_READER_GONE);
-  throw error;
-});
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    if (!requestStop(STATUS_READER_GONE)) process.exit(STATUS_READER_GONE);
+  });
+}
 run(process.argv).then((status) => {
   process.exitCode = status;
 });

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { expectFinite, expectInRange, expectInteger, expectOneOf } from '../check.js';
+import { expectFinite, expectInRange, expectInteger, expectOneOf, expectString } from '../check.js';
 import { ArgumentError, expected, FileFormatError, reasonOf } from '../errors.js';
 import { INITS, type Init, type PresetName } from '../models/presets.js';
 import { OPTIMIZERS, type OptimizerName, PHOTOS, PRESET_NAMES, photosBatch, SHAPES } from './recipes.js';
@@ -123,7 +123,6 @@ export function resumedSettings(
   const changes = (['data', 'val', 'epochs', 'device'] as const)
     .filter((name) => settings[name] !== saved[name])
     .map((name) => `${name}: ${settings[name]} instead of ${saved[name]}`);
-  if (settings.epochs !== saved.epochs) changes.push('the learning rate now falls over all of these epochs');
   return { settings, changes };
 }
 
@@ -162,9 +161,4 @@ export function parseSettings(notes: Readonly<Record<string, unknown>> | undefin
 
 function nullOr<T>(value: unknown, parse: (value: unknown) => T): T | null {
   return value === null ? null : parse(value);
-}
-
-function expectString(name: string, value: unknown): string {
-  if (typeof value === 'string') return value;
-  throw new FileFormatError(expected('string', name, value));
 }

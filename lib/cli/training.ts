@@ -52,7 +52,7 @@ async function start(given: TrainOptions): Promise<void> {
 
 async function resume(given: TrainOptions, folder: string): Promise<void> {
   const { json = false, strict = false } = given;
-  await using checkpoint = await openCheckpoint(folder);
+  await using checkpoint = await ModelFile.open(folder);
   const { path, info } = checkpoint;
   const { notes } = parseTrainingState(info.training, path);
   const { settings, changes } = resumedSettings(given, parseSettings(notes, path));
@@ -72,6 +72,7 @@ async function run({ settings, data, out, json, strict, checkpoint, changes = []
   using optimizer = makeOptimizer(settings, model);
   const loader = new Loader(data.train, { batchSize: batch, crop: model.inputSize, training: true });
   const progress = makeProgress(json, epochs);
+  let savedBest = false;
   using trainer = new Trainer({
     model,
     optimizer,
@@ -84,7 +85,10 @@ async function run({ settings, data, out, json, strict, checkpoint, changes = []
     out,
     notes: { ...settings },
     strict,
-    onEvent: (event) => progress.onEvent(event),
+    onEvent: (event) => {
+      savedBest ||= event.event === 'epoch' && event.best;
+      progress.onEvent(event);
+    },
   });
   try {
     if (checkpoint !== undefined) {
@@ -93,9 +97,10 @@ async function run({ settings, data, out, json, strict, checkpoint, changes = []
     }
     const say = json || trainer.epoch >= epochs ? () => {} : writeLine;
     for (const line of describe(settings, data, model, loader.batches)) say(line);
-    const end = await stoppable((signal) => trainer.fit(epochs, { signal }));
+    const { result: end, status } = await stoppable((signal) => trainer.fit(epochs, { signal }));
     progress.close();
-    for (const line of describeEnd(end)) say(line);
+    for (const line of describeEnd(end, savedBest)) say(line);
+    if (!end.complete && status !== undefined) process.exitCode = status;
   } finally {
     progress.close();
   }
@@ -117,15 +122,6 @@ function makeSchedule(settings: Settings, stepsPerEpoch: number): Schedule {
 function makeProgress(json: boolean, epochs: number): Progress {
   if (json) return new JsonProgress();
   return process.stderr.isTTY ? new BarProgress(epochs) : new LineProgress(epochs);
-}
-
-async function openCheckpoint(folder: string): Promise<ModelFile> {
-  const path = folder.endsWith('.safetensors') ? folder : join(folder, 'last.safetensors');
-  if (await exists(path)) return ModelFile.open(path);
-  throw new ArgumentError(
-    `Expected folder with a checkpoint, last.safetensors, for --resume but received ${folder}: the first is saved at the ` +
-      'end of an epoch, or when training is stopped by Ctrl-C',
-  );
 }
 
 /**
@@ -176,13 +172,18 @@ function describeResumed(
   return lines;
 }
 
-function describeEnd({ complete, epoch, step, val, checkpoint, skipped }: EndEvent): string[] {
-  if (!complete)
-    return [
-      `Stopped after step ${step}, epoch ${epoch} being complete. Saved ${checkpoint}: --resume goes on`,
-    ];
-  const lines = val === null ? [] : [`At the end: ${describeValidation(val)}`];
-  if (checkpoint !== null)
-    lines.push(`Saved ${checkpoint}, and best.safetensors, that of the lowest validation loss`);
+function describeEnd(
+  { complete, epoch, step, val, checkpoint, skipped }: EndEvent,
+  savedBest: boolean,
+): string[] {
+  const lines: string[] = [];
+  if (!complete) {
+    const saved = checkpoint === null ? 'Nothing was saved' : `Saved ${checkpoint}: --resume goes on`;
+    lines.push(`Stopped after step ${step}, epoch ${epoch} being complete. ${saved}`);
+  } else {
+    if (val !== null) lines.push(`At the end: ${describeValidation(val)}`);
+    const best = savedBest ? ', and best.safetensors, that of the lowest validation loss' : '';
+    if (checkpoint !== null) lines.push(`Saved ${checkpoint}${best}`);
+  }
   return [...lines, ...describeSkipped(skipped)];
 }

@@ -47,7 +47,7 @@ export interface Dataset {
   /**
    * Sample `index`, from 0 to length − 1: the same picture at each call. Samples that are batched together have the same
    * height and width. May be called again before the promise of an earlier call is settled. A sample for which it throws
-   * is left out.
+   * a DataError is left out; any other error ends the reading.
    */
   get(index: number): Promise<Sample> | Sample;
 }
@@ -90,9 +90,10 @@ async function get(dataset: Dataset, index: number): Promise<Sample | Unreadable
     return await dataset.get(index);
   } catch (cause) {
     const reason = reasonOf(cause);
-    const error = new DataError(`Expected picture for sample ${index} but received an error: ${reason}`, {
-      cause,
-    });
+    const message = `Expected picture for sample ${index} but received an error: ${reason}`;
+    const error = new DataError(message, { cause });
+    // Anything else is a fault of the program, or of the machine, and not of this picture.
+    if (!(cause instanceof DataError)) throw error;
     return new Unreadable({ index, file: dataset.files?.[index] ?? null, reason }, error);
   }
 }

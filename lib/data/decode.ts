@@ -3,6 +3,12 @@ import sharp from 'sharp';
 import { expectInteger } from '../check.js';
 import { DataError, reasonOf } from '../errors.js';
 
+/** What decodes: pixels may differ from version to version. */
+export const DECODER = `libvips ${sharp.versions.vips}`;
+
+/** Of the machine, not of the file. */
+const SHORTAGES = ['EMFILE', 'ENFILE', 'ENOMEM'];
+
 export interface DecodedImage {
   /** RGB, row by row: height · width · 3 bytes. */
   pixels: Uint8Array;
@@ -11,21 +17,21 @@ export interface DecodedImage {
 }
 
 /** Pictures of more pixels are refused, whatever their files say is in them. */
-export const MOST_PIXELS = 16_383 ** 2;
+export const MAX_PIXELS = 16_383 ** 2;
 
 /**
  * Pictures of more pixels are decoded one at a time. Most are never whole in memory, but interlaced ones are, with up to
  * 8 bytes a pixel.
  */
-const MANY_PIXELS = 2 ** 25;
+const LARGE_PIXELS = 2 ** 25;
 
-let lastOfMany: Promise<unknown> = Promise.resolve();
+let lastLarge: Promise<unknown> = Promise.resolve();
 
 /**
  * Decodes a picture and makes it `size` × `size` pixels: upright as its EXIF orientation says, flattened on white,
  * in sRGB of 8 bits; the shorter side is resized to `size` and the centre cut out. Of an animation the first frame.
  * @param source a file's path, or its content
- * @throws {DataError} that names the file, where it is missing, no picture, broken, or of more than `MOST_PIXELS`
+ * @throws {DataError} that names the file, where it is missing, no picture, broken, or of more than `MAX_PIXELS`
  */
 export async function decodeImage(
   source: string | Uint8Array,
@@ -36,14 +42,15 @@ export async function decodeImage(
     // Read here: libvips would go on serving a file that it has in its cache after the file has changed.
     const input = typeof source === 'string' ? await readPicture(source) : source;
     try {
-      return await decode(input, size, MANY_PIXELS);
+      return await decode(input, size, LARGE_PIXELS);
     } catch (error) {
-      if (!(await hasMany(input))) throw error;
+      if (!(await isLarge(input))) throw error;
     }
-    const alone = lastOfMany.then(() => decode(input, size, MOST_PIXELS));
-    lastOfMany = alone.catch(() => {});
+    const alone = lastLarge.then(() => decode(input, size, MAX_PIXELS));
+    lastLarge = alone.catch(() => {});
     return await alone;
   } catch (error) {
+    if (SHORTAGES.includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
     throw new DataError(`${nameOf(source)} could not be decoded: ${decodeReason(error)}`, { cause: error });
   }
 }
@@ -75,19 +82,19 @@ async function decode(input: Uint8Array, size: number, limitInputPixels: number)
   return { pixels: data, height: info.height, width: info.width };
 }
 
-/** Whether it is more than `MANY_PIXELS` that its head promises; throws where it is more than `MOST_PIXELS`. */
-async function hasMany(input: Uint8Array): Promise<boolean> {
+/** Whether it is more than `LARGE_PIXELS` that its head promises; throws where it is more than `MAX_PIXELS`. */
+async function isLarge(input: Uint8Array): Promise<boolean> {
   const head = await sharp(input, { limitInputPixels: false })
     .metadata()
     .catch(() => ({ width: 0, height: 0 }));
-  const reason = tooMany(head);
+  const reason = refusalOfSize(head);
   if (reason !== undefined) throw new Error(reason);
-  return head.width * head.height > MANY_PIXELS;
+  return head.width * head.height > LARGE_PIXELS;
 }
 
-function tooMany({ width, height }: { width: number; height: number }): string | undefined {
-  if (width * height <= MOST_PIXELS) return undefined;
-  return `${width}×${height} pixels are more than the limit of ${MOST_PIXELS}`;
+function refusalOfSize({ width, height }: { width: number; height: number }): string | undefined {
+  if (width * height <= MAX_PIXELS) return undefined;
+  return `${width}×${height} pixels are more than the limit of ${MAX_PIXELS}`;
 }
 
 /** Why a file is no picture that can be decoded, as far as its head tells; undefined for one that is. */
@@ -98,7 +105,7 @@ export async function refusalOf(file: string): Promise<string | undefined> {
     // sharp would take the end of a path like `photo[n=2]` for options.
     const input = file.endsWith(']') ? await readFile(file) : file;
     const head = await sharp(input, { limitInputPixels: false }).metadata();
-    const reason = tooMany(head);
+    const reason = refusalOfSize(head);
     if (reason !== undefined) return reason;
     const { compression } = head;
     // Most builds of sharp read the head of HEIC photos, and not the photos.

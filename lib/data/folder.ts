@@ -70,7 +70,7 @@ export class ImageFolder implements Dataset {
       const label = classes.indexOf(name);
       const refused = skipped.length;
       const admitted = pictures.length;
-      skipped.push(...unreadable);
+      for (const one of unreadable) skipped.push(one);
       files.forEach((file, i) => {
         const reason = reasons[i];
         if (reason === undefined) pictures.push({ file, label });
@@ -103,7 +103,12 @@ export class ImageFolder implements Dataset {
 
 async function fingerprintOf(root: string, files: readonly string[]): Promise<string> {
   const hash = createHash('sha256');
-  const bytes = await mapBounded(files, PROBES, async (file) => (await stat(file)).size);
+  const bytes = await mapBounded(files, PROBES, async (file) => {
+    const { size } = await stat(file).catch((cause: unknown) => {
+      throw new DataError(`Expected file that stays for ${file} but received ${reasonOf(cause)}`, { cause });
+    });
+    return size;
+  });
   files.forEach((file, i) => {
     hash.update(JSON.stringify([relative(root, file), bytes[i]]));
   });
@@ -156,8 +161,8 @@ async function filesIn(folder: string): Promise<{ files: string[]; unreadable: S
     const path = join(folder, entry.name);
     if (entry.isDirectory()) {
       const inner = await filesIn(path);
-      files.push(...inner.files);
-      unreadable.push(...inner.unreadable);
+      for (const file of inner.files) files.push(file);
+      for (const one of inner.unreadable) unreadable.push(one);
     } else files.push(path);
   }
   return { files: files.sort(), unreadable };

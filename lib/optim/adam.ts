@@ -20,6 +20,10 @@ export class Adam extends Optimizer {
     this.#eps = expectInRange('eps', options.eps ?? 1e-8, 0, 1);
   }
 
+  protected override options(): Readonly<Record<string, number | string>> {
+    return { kind: 'Adam', beta1: this.#beta1, beta2: this.#beta2, eps: this.#eps };
+  }
+
   protected override beforeStep(): void {
     this.#step++;
   }

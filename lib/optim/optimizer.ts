@@ -98,6 +98,17 @@ export abstract class Optimizer {
     }
   }
 
+  /** Its kind and options, in words: what a resumed run is compared by. */
+  settings(): string {
+    const groups = new Set(this.#slots.map(({ lr, weightDecay }) => `lr ${lr}, weightDecay ${weightDecay}`));
+    return [...groups, ...Object.entries(this.options()).map(([name, value]) => `${name} ${value}`)].join(
+      '; ',
+    );
+  }
+
+  /** Those that hold for all parameters. */
+  protected abstract options(): Readonly<Record<string, number | string>>;
+
   /** What a checkpoint keeps beside tensors. */
   state(): Readonly<Record<string, number>> {
     return {};

@@ -9,7 +9,11 @@ export type ScheduleState = Readonly<Record<string, number>>;
  * {@link ReduceLROnPlateau} are functions of them alone, so that a resumed run needs nothing else.
  */
 export abstract class Schedule {
+  /** For the step and the epoch that are about to run, both counted from 0. */
   abstract factor(step: number, epoch: number): number;
+
+  /** Its kind and options, in words: what a resumed run is compared by. */
+  abstract settings(): string;
 
   /** Tells the validation error, 0 or more, of the epoch that has just ended. */
   onEpochEnd(_validationError: number): void {}
@@ -24,6 +28,10 @@ export abstract class Schedule {
 
 /** The base rate throughout. */
 export class ConstantLR extends Schedule {
+  override settings(): string {
+    return 'constant';
+  }
+
   override factor(): number {
     return 1;
   }
@@ -38,6 +46,10 @@ export class StepLR extends Schedule {
     super();
     this.#stepEpochs = expectPositiveInteger('stepEpochs', stepEpochs);
     this.#gamma = expectInRange('gamma', gamma, 0, 1);
+  }
+
+  override settings(): string {
+    return `times ${this.#gamma} every ${this.#stepEpochs} epochs`;
   }
 
   override factor(_step: number, epoch: number): number {
@@ -57,6 +69,10 @@ export class MultiStepLR extends Schedule {
     super();
     this.#milestones = milestones.map((epoch, i) => expectInteger(`milestones[${i}]`, epoch, 0));
     this.#gamma = expectInRange('gamma', gamma, 0, 1);
+  }
+
+  override settings(): string {
+    return `times ${this.#gamma} at epochs ${this.#milestones.join(', ')}`;
   }
 
   override factor(_step: number, epoch: number): number {
@@ -96,6 +112,10 @@ export class ReduceLROnPlateau extends Schedule {
     this.#patience = expectInteger('patience', patience, 0);
     this.#threshold = expectInRange('threshold', threshold, 0, 1);
     this.#times = expectInteger('times', times, 0);
+  }
+
+  override settings(): string {
+    return `times ${this.#factor} on a plateau: patience ${this.#patience}, threshold ${this.#threshold}, ${this.#times} times`;
   }
 
   override factor(): number {
@@ -154,6 +174,10 @@ export class WarmupLinearDecay extends Schedule {
       );
     }
     this.#finalFraction = expectInRange('finalFraction', finalFraction, 0, 1);
+  }
+
+  override settings(): string {
+    return `${this.#warmupSteps} steps up, then down to ${this.#finalFraction} at step ${this.#totalSteps}`;
   }
 
   override factor(step: number): number {

@@ -18,6 +18,10 @@ export class SGD extends Optimizer {
     this.#momentum = expectInRange('momentum', options.momentum ?? 0, 0, 1);
   }
 
+  protected override options(): Readonly<Record<string, number | string>> {
+    return { kind: 'SGD', momentum: this.#momentum };
+  }
+
   protected override update(
     parameter: Tensor,
     gradient: Tensor,

@@ -7,6 +7,7 @@ import { softmaxCrossEntropy, topKHits } from '../ops/index.js';
 import { tidy } from '../scope.js';
 import { tensor } from '../tensor.js';
 import type { InputPipeline } from './preprocessing.js';
+import { untilAborted } from './until_aborted.js';
 
 /** Fractions are 0…1. */
 export interface Metrics {
@@ -56,8 +57,7 @@ export async function evaluate(
   try {
     const { crop } = input.preprocessing;
     const loader = new Loader(dataset, { ...options, batchSize: BATCH, crop, training: false });
-    for await (const batch of loader.epoch(0)) {
-      signal?.throwIfAborted();
+    for await (const batch of untilAborted(loader.epoch(0), signal)) {
       const [loss, top1, top5] = await noGrad(() =>
         tidy(() => {
           const labels = tensor(batch.labels, [batch.labels.length], { device: input.device });
@@ -79,6 +79,7 @@ export async function evaluate(
         row.top5 += top5[i] ?? 0;
       });
     }
+    signal?.throwIfAborted();
   } finally {
     model.train(wasTraining);
   }

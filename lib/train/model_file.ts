@@ -135,7 +135,10 @@ async function resolve(path: string): Promise<string> {
   if (!isFolder) return path;
   const last = join(path, 'last.safetensors');
   if (await exists(last)) return last;
-  throw new FileFormatError(`Expected a checkpoint at ${last} but received a folder without one`);
+  throw new FileFormatError(
+    `Expected a checkpoint at ${last} but received a folder without one: the first is saved at ` +
+      'the end of an epoch, or when training is stopped',
+  );
 }
 
 function readInfo({ path, metadata }: SafetensorsFile): ModelInfo {

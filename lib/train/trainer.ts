@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { backward } from '../autograd.js';
-import { expectInteger } from '../check.js';
-import { type Dataset, readSample, type Sample, type SkipOptions, Unreadable } from '../data/dataset.js';
+import { expectInteger, expectObject } from '../check.js';
+import type { Dataset, SkipOptions } from '../data/dataset.js';
+import { DECODER } from '../data/decode.js';
 import { type Batch, Loader } from '../data/loader.js';
 import { meanColour } from '../data/mean.js';
 import {
@@ -20,11 +21,13 @@ import type { Optimizer } from '../optim/optimizer.js';
 import { ConstantLR, type Schedule } from '../optim/schedule.js';
 import { tidy } from '../scope.js';
 import { tensor } from '../tensor.js';
+import { packageVersion } from '../version.js';
 import { evaluate, type Metrics } from './evaluate.js';
 import type { EndEvent, StepEvent, TrainEvent } from './events.js';
 import { IdleClock } from './idle_clock.js';
 import { ModelFile, saveModelFile } from './model_file.js';
 import { InputPipeline, type Preprocessing } from './preprocessing.js';
+import { differences, expectSameRun } from './same_run.js';
 import { Skips } from './skips.js';
 import {
   identityOf,
@@ -33,6 +36,7 @@ import {
   parseTrainingState,
   type TrainingState,
 } from './training_state.js';
+import { untilAborted } from './until_aborted.js';
 
 export interface TrainerOptions {
   model: AlexNet;
@@ -69,7 +73,7 @@ export interface Resumed {
 
 /** A step that was enqueued, and whose numbers have not been read yet. */
 interface InFlight {
-  numbers: Promise<[loss: number, hits: Int32Array]>;
+  numbers: Promise<readonly [loss: number, hits: Int32Array]>;
   count: number;
   event: Omit<StepEvent, 'images' | 'loss' | 'top1' | 'imagesPerSecond'>;
 }
@@ -90,6 +94,8 @@ export class Trainer {
   #progress: Progress = { epoch: 0, step: 0, sums: NO_SUMS, train: null, val: null, best: null };
   #input: InputPipeline | undefined;
   #checkpoint: string | null = null;
+  /** The step of that checkpoint. */
+  #savedStep = 0;
   #lastStepMs = 0;
 
   /**
@@ -108,16 +114,13 @@ export class Trainer {
     this.#batchSize = expectInteger('batchSize', options.batchSize ?? 128, 1);
     this.#seed = expectInteger('seed', options.seed ?? 0, 0);
     this.#schedule = options.schedule ?? new ConstantLR();
-    for (const [name, dataset] of Object.entries({ train, validation })) {
-      if (dataset !== undefined && dataset.classes.length !== model.config.classes) {
-        const what = `${model.config.classes} classes, as the model has,`;
-        throw new ArgumentError(expected(what, `${name} data`, dataset.classes.length));
-      }
+    if (train.classes.length !== model.config.classes) {
+      const what = `${model.config.classes} classes, as the model has,`;
+      throw new ArgumentError(expected(what, 'train data', train.classes.length));
     }
     if (validation !== undefined && JSON.stringify(validation.classes) !== JSON.stringify(train.classes)) {
-      throw new ArgumentError(
-        expected(`classes [${train.classes.join(', ')}]`, 'validation data', validation.classes),
-      );
+      const what = `classes [${train.classes.join(', ')}]`;
+      throw new ArgumentError(expected(what, 'validation data', validation.classes));
     }
     const crop = options.preprocessing?.crop ?? model.inputSize;
     this.#skips = new Skips([train, validation], (event) => options.onEvent?.(event));
@@ -151,34 +154,46 @@ export class Trainer {
    * @param from a checkpoint's file, or its folder: the `last.safetensors` in it
    * @throws {FileFormatError} where it is no checkpoint, or one of another optimizer
    * @throws {ArgumentError} {@link DataError} that name what may not change, and did: classes, preset, dropout, batch size,
-   *   seed, data
+   *   seed, preprocessing, data. Other settings of the optimizer or the schedule are told in `inexact`
    */
   async resume(from: string | ModelFile): Promise<Resumed> {
-    if (typeof from !== 'string') return this.#resume(from);
+    if (from instanceof ModelFile) return this.#resume(from);
+    if (typeof from !== 'string') throw new ArgumentError(expected('path or ModelFile', 'from', from));
     await using file = await ModelFile.open(from);
     return await this.#resume(file);
   }
 
   async #resume(file: ModelFile): Promise<Resumed> {
-    const { model, optimizer } = this.#options;
+    const { model, optimizer, train, validation, preprocessing } = this.#options;
     const state = parseTrainingState(file.info.training, file.path);
-    this.#expectSameRun(file, state);
-    return this.#alone('resume', async () => {
-      await file.loadOptimizer(optimizer);
-      await file.loadWeights(model);
+    const [batchSize, seed, stepsPerEpoch] = [this.#batchSize, this.#seed, this.stepsPerEpoch];
+    expectSameRun(file, state, { model, train, validation, batchSize, seed, preprocessing, stepsPerEpoch });
+    file.expectOptimizer(optimizer);
+    return this.#exclusively('resume', async () => {
       optimizer.load(state.optimizer);
       this.#schedule.load(state.schedule);
       model.generator.load(state.generator);
+      await file.loadOptimizer(optimizer);
+      await file.loadWeights(model);
       this.#setInput(file.info.preprocessing);
       const { epoch, step, sums, train, val, best } = state;
       this.#progress = { epoch, step, sums, train, val, best };
       this.#checkpoint = file.path;
-      return {
-        epoch,
-        stepOfEpoch: this.#stepOfEpoch,
-        inexact: changes(state.arithmetic, model.device.arithmetic),
-      };
+      this.#savedStep = step;
+      return { epoch, stepOfEpoch: this.#stepOfEpoch, inexact: differences(state.facts, this.#facts()) };
     });
+  }
+
+  /** What decides over the bits of the results, and may change when a run goes on. */
+  #facts(): Record<string, string> {
+    const { model, optimizer } = this.#options;
+    return {
+      ...model.device.arithmetic,
+      version: packageVersion(),
+      decoder: DECODER,
+      optimizer: optimizer.settings(),
+      schedule: this.#schedule.settings(),
+    };
   }
 
   /**
@@ -187,15 +202,16 @@ export class Trainer {
    * one can resume from the last checkpoint.
    * @throws {TrainingError} as soon as a loss or a weight is not finite; the checkpoints are those of before
    * @throws {FileWriteError} where a checkpoint cannot be written; says what the folder holds
-   * @throws {DataError} where a picture cannot be had
+   * @throws {DataError} where pictures cannot be had; the steps up to there are in the checkpoint
    */
   async fit(epochs: number, { signal }: { signal?: AbortSignal } = {}): Promise<EndEvent> {
     expectInteger('epochs', epochs, 1);
-    return this.#alone('fit', async () => {
+    return this.#exclusively('fit', async () => {
       const { out, onEvent } = this.#options;
       if (out !== undefined) await makeOut(out);
       if (this.#input === undefined) {
-        this.#setInput(this.#options.preprocessing ?? (await this.#defaultPreprocessing()));
+        const preprocessing = this.#options.preprocessing ?? (await this.#defaultPreprocessing(signal));
+        if (preprocessing !== undefined) this.#setInput(preprocessing);
       }
       while (this.#progress.epoch < epochs && !signal?.aborted) await this.#epoch(signal);
       const { epoch, step, train, val } = this.#progress;
@@ -225,7 +241,7 @@ export class Trainer {
     this.dispose();
   }
 
-  async #alone<T>(call: string, body: () => Promise<T>): Promise<T> {
+  async #exclusively<T>(call: string, body: () => Promise<T>): Promise<T> {
     if (this.#condition !== 'ready') {
       const [wanted, received] =
         this.#condition === 'busy'
@@ -243,48 +259,15 @@ export class Trainer {
     }
   }
 
-  #expectSameRun({ info }: ModelFile, state: TrainingState): void {
-    const { model, train, validation } = this.#options;
-    const same = <E extends Error>(
-      error: new (message: string) => E,
-      name: string,
-      saved: unknown,
-      now: unknown,
-    ): void => {
-      const [was, is] = [saved, now].map((value) => JSON.stringify(value));
-      if (was !== is)
-        throw new error(`Expected ${was} for ${name} but received ${is}: it may not change on resuming`);
-    };
-    same(DataError, 'classes', info.classes, train.classes);
-    for (const name of ['preset', 'classes', 'dropout'] as const) {
-      same(ArgumentError, name, info.model[name], model.config[name]);
-    }
-    same(ArgumentError, 'batchSize', state.batchSize, this.#batchSize);
-    same(ArgumentError, 'seed', state.seed, this.#seed);
-    for (const [name, saved, dataset] of [
-      ['training data', state.data.train, train],
-      ['validation data', state.data.validation, validation],
-    ] as const) {
-      const now = dataset === undefined ? null : identityOf(dataset);
-      same(DataError, `pictures of the ${name}`, saved?.pictures ?? null, now?.pictures ?? null);
-      same(DataError, `fingerprint of the ${name}`, saved?.fingerprint ?? null, now?.fingerprint ?? null);
-    }
-  }
-
-  async #defaultPreprocessing(): Promise<Preprocessing> {
+  /** Undefined where there was no time. */
+  async #defaultPreprocessing(signal: AbortSignal | undefined): Promise<Preprocessing | undefined> {
     const { train, model } = this.#options;
-    const { height, width } = await this.#firstSample();
-    const mean = await meanColour(train, { ...this.#reading('train'), limit: 1000 });
-    return { resize: Math.min(height, width), crop: model.inputSize, mean, scale: [1 / 60, 1 / 60, 1 / 60] };
-  }
-
-  async #firstSample(): Promise<Sample> {
-    const { train } = this.#options;
-    for (let index = 0; index < train.length; index++) {
-      const sample = await readSample(train, index);
-      if (!(sample instanceof Unreadable)) return sample;
-    }
-    throw new DataError('Expected at least one picture that can be read for train but received none');
+    const statistics = await meanColour(train, { ...this.#reading('train'), signal }).catch(
+      ifAborted(signal),
+    );
+    if (statistics === undefined) return undefined;
+    const { mean, side } = statistics;
+    return { resize: side, crop: model.inputSize, mean, scale: [1 / 60, 1 / 60, 1 / 60] };
   }
 
   #setInput(preprocessing: Preprocessing): void {
@@ -293,16 +276,33 @@ export class Trainer {
   }
 
   get #pipeline(): InputPipeline {
-    if (this.#input === undefined) throw new TrainingError('Expected a call of fit() before the first step');
+    if (this.#input === undefined)
+      throw new TrainingError('Expected preprocessing for the first step but received none');
     return this.#input;
   }
 
   /** The rest of an epoch, or as much of it as there is time for before `signal`. */
   async #epoch(signal: AbortSignal | undefined): Promise<void> {
-    await this.#steps(signal);
-    const val = this.#stepOfEpoch < this.stepsPerEpoch ? undefined : await this.#validate(signal);
-    if (val === undefined) await this.#save('last');
+    let val: Metrics | null | undefined;
+    try {
+      await this.#steps(signal);
+      if (this.#stepOfEpoch === this.stepsPerEpoch) val = await this.#validate(signal);
+    } catch (error) {
+      if (error instanceof DataError) await this.#saveSteps(error);
+      throw error;
+    }
+    if (val === undefined) await this.#saveSteps();
     else await this.#endEpoch(val);
+  }
+
+  /** A checkpoint in the middle of an epoch, unless there is nothing new: what is there may be another run's. */
+  async #saveSteps(reason?: DataError): Promise<void> {
+    if (this.#progress.step === this.#savedStep) return;
+    await this.#save('last').catch((failure: unknown) => {
+      if (reason === undefined) throw failure;
+      const message = `${reason.message}; and the steps since the last checkpoint are lost: ${reasonOf(failure)}`;
+      throw new DataError(message, { cause: reason });
+    });
   }
 
   async #steps(signal: AbortSignal | undefined): Promise<void> {
@@ -314,14 +314,16 @@ export class Trainer {
     };
     this.#lastStepMs = performance.now();
     try {
-      for await (const batch of this.#loader.epoch(this.#progress.epoch, this.#stepOfEpoch)) {
-        if (signal?.aborted) break;
+      const batches = this.#loader.epoch(this.#progress.epoch, this.#stepOfEpoch);
+      for await (const batch of untilAborted(batches, signal)) {
         inFlight.push(this.#step(batch));
         if (inFlight.length >= STEPS_IN_FLIGHT) await settleOldest();
       }
       while (inFlight.length > 0) await settleOldest();
-    } finally {
-      await Promise.allSettled(inFlight.map((step) => step.numbers));
+    } catch (error) {
+      // Where a picture could not be had, they are part of what is saved.
+      while (inFlight.length > 0) await settleOldest().catch(() => {});
+      throw error;
     }
   }
 
@@ -338,12 +340,12 @@ export class Trainer {
       const loss = softmaxCrossEntropy(logits, labels);
       const hits = topKHits(logits, labels, 1);
       backward(loss);
-      optimizer.step();
+      const updated = optimizer.step();
       optimizer.zeroGrad();
-      return [loss.item(), hits.data<Int32Array>()] as const;
+      return [loss.item(), hits.data<Int32Array>(), updated] as const;
     });
     this.#progress = { ...this.#progress, step: step + 1 };
-    const all = handled(Promise.all(numbers));
+    const all = handled(Promise.all(numbers).then(([loss, hits]) => [loss, hits] as const));
     this.#idle.add(all);
     return {
       numbers: all,
@@ -363,7 +365,7 @@ export class Trainer {
     const advice = `the learning rate (${event.lr}) is probably too high for this initialisation and input scale`;
     const [loss, hit] = await numbers.catch((cause: unknown) => {
       if (!(cause instanceof NonFiniteError)) throw cause;
-      const message = `Expected finite weights before step ${event.step} but received NaN or infinity: ${advice}`;
+      const message = `Expected finite weights after step ${event.step} but received NaN or infinity: ${advice}`;
       throw new TrainingError(message, { cause });
     });
     if (!Number.isFinite(loss)) {
@@ -389,10 +391,7 @@ export class Trainer {
     const evaluation = await evaluate(model, this.#pipeline, validation, {
       ...this.#reading('validation'),
       signal,
-    }).catch((error: unknown) => {
-      if (signal?.aborted && error === signal.reason) return undefined;
-      throw error;
-    });
+    }).catch(ifAborted(signal));
     if (evaluation === undefined) return undefined;
     const { loss, top1, top5 } = evaluation;
     if (!Number.isFinite(loss)) {
@@ -449,7 +448,7 @@ export class Trainer {
         train: identityOf(train),
         validation: validation === undefined ? null : identityOf(validation),
       },
-      arithmetic: model.device.arithmetic,
+      facts: this.#facts(),
       optimizer: optimizer.state(),
       schedule: this.#schedule.state(),
       generator: model.generator.state(),
@@ -457,30 +456,43 @@ export class Trainer {
     };
     await saveModelFile(path, { ...info, training }, model, optimizer);
     this.#checkpoint = path;
+    this.#savedStep = this.#progress.step;
   }
-}
-
-function changes(was: Readonly<Record<string, string>>, is: Readonly<Record<string, string>>): string[] {
-  const names = [...new Set([...Object.keys(was), ...Object.keys(is)])];
-  return names
-    .filter((name) => was[name] !== is[name])
-    .map((name) => `${name}: ${is[name] ?? 'none'} instead of ${was[name] ?? 'none'}`);
 }
 
 async function makeOut(folder: string): Promise<void> {
   await makeFolder(folder).catch((cause: unknown) => {
-    throw new FileWriteError(`Cannot make the folder ${folder} (${reasonOf(cause)})`, { cause });
+    throw new FileWriteError(
+      `Expected folder that can be made for out but received ${folder} (${reasonOf(cause)})`,
+      { cause },
+    );
   });
 }
 
+/** With the other metadata they must stay under what a model file may have. */
+const MAX_NOTES_LENGTH = 2 ** 20;
+
 function copyOfJson(notes: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  let text: string;
   try {
-    return JSON.parse(JSON.stringify(notes));
+    text = JSON.stringify(expectObject('notes', notes));
   } catch (cause) {
     throw new ArgumentError(`Expected what JSON can say for notes but received ${reasonOf(cause)}`, {
       cause,
     });
   }
+  if (text.length > MAX_NOTES_LENGTH) {
+    throw new ArgumentError(expected(`at most ${MAX_NOTES_LENGTH} characters of JSON`, 'notes', text.length));
+  }
+  return JSON.parse(text);
+}
+
+/** Takes the reason of an aborted signal for nothing. */
+function ifAborted(signal: AbortSignal | undefined): (error: unknown) => undefined {
+  return (error) => {
+    if (signal?.aborted && error === signal.reason) return undefined;
+    throw error;
+  };
 }
 
 /** A promise that may reject before anyone awaits it. */

@@ -1,6 +1,6 @@
-import { expectFinite, expectInteger, expectObject } from '../check.js';
+import { expectFinite, expectInteger, expectObject, expectString } from '../check.js';
 import type { Dataset } from '../data/dataset.js';
-import { expected, FileFormatError, reasonOf } from '../errors.js';
+import { FileFormatError, reasonOf } from '../errors.js';
 import type { Metrics } from './evaluate.js';
 
 /** How far training has come. */
@@ -29,8 +29,8 @@ export interface TrainingState extends Progress {
   batchSize: number;
   seed: number;
   data: { train: DataIdentity; validation: DataIdentity | null };
-  /** `Device.arithmetic` */
-  arithmetic: Readonly<Record<string, string>>;
+  /** What else decides over the bits of the results, by name. */
+  facts: Readonly<Record<string, string>>;
   optimizer: Readonly<Record<string, number>>;
   schedule: Readonly<Record<string, number>>;
   generator: { seed: number; offset: number };
@@ -67,7 +67,7 @@ export function parseTrainingState(value: unknown, path: string): TrainingState 
         train: identity('data.train', data.train),
         validation: data.validation === null ? null : identity('data.validation', data.validation),
       },
-      arithmetic: members('arithmetic', state.arithmetic, expectString),
+      facts: members('facts', state.facts, expectString),
       optimizer: members('optimizer', state.optimizer, expectFinite),
       schedule: members('schedule', state.schedule, expectFinite),
       generator: pick('generator', state.generator, ['seed', 'offset']),
@@ -102,9 +102,4 @@ function pick<K extends string>(name: string, value: unknown, keys: readonly K[]
   const from = expectObject(name, value);
   const entries = keys.map((key) => [key, expectFinite(`${name}.${key}`, from[key])]);
   return Object.fromEntries(entries) as Record<K, number>;
-}
-
-function expectString(name: string, value: unknown): string {
-  if (typeof value === 'string') return value;
-  throw new FileFormatError(expected('string', name, value));
 }

@@ -86,7 +86,6 @@ describe('command line: settings of a run that goes on', () => {
     expect(changes).to.deep.equal([
       `data: ${resolve('b')} instead of ${FOLDERS.data}`,
       'epochs: 30 instead of 10',
-      'the learning rate now falls over all of these epochs',
     ]);
   });
 

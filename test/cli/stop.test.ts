@@ -20,9 +20,13 @@ interface Running {
   ended: Promise<[status: number | null, signal: NodeJS.Signals | null]>;
 }
 
+/** Ended after each test, whatever became of that. */
+const started: ChildProcess[] = [];
+
 /** Starts the command line with --json and calls `onEvent` for each line that it writes. */
 function start(args: readonly string[], onEvent: (event: Event, child: ChildProcess) => void): Running {
   const child = spawn(process.execPath, [MAIN, ...args, '--json'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  started.push(child);
   const events: Event[] = [];
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -43,6 +47,10 @@ describe('command line: training that is stopped', function () {
   const at = (...path: string[]) => join(folder(), ...path);
   const temporaries = async (out: string) => (await readdir(out)).filter((name) => name.endsWith('.tmp'));
   let data: string[];
+
+  afterEach(() => {
+    for (const child of started.splice(0)) child.kill('SIGKILL');
+  });
 
   before(async () => {
     await writePictures(at('train'), { blue: BLUE, red: RED }, 8);
@@ -91,6 +99,19 @@ describe('command line: training that is stopped', function () {
       ['straight', 'stopped'].map((run) => readFile(at(run, 'last.safetensors'))),
     );
     expect(actual?.equals(wanted ?? Buffer.of()), 'equal files').to.equal(true);
+  });
+
+  it('saves when the reader of its output goes with the same Ctrl-C', async () => {
+    const running = start(['train', ...data, '--epochs', '2', '--out', at('piped')], (event, child) => {
+      if (event.step !== 1) return;
+      child.stdout?.destroy();
+      child.stderr?.destroy();
+      child.kill('SIGINT');
+    });
+    const [status] = await running.ended;
+    expect(status).to.be.oneOf([130, 141]);
+    await using file = await SafetensorsFile.open(at('piped/last.safetensors'));
+    expect(file.tensors.size).to.be.above(16);
   });
 
   it('ends at once after a second signal', async () => {

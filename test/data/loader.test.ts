@@ -212,13 +212,13 @@ describe('Loader', () => {
         all(new Loader(new Counted(40, (index) => (index === 9 ? change(index) : {})), evaluation).epoch(0)),
       );
 
-    it('what get() throws, where strict', async () => {
+    it('what get() throws, where that is no DataError', async () => {
       const cause = new Error('disk gone');
       const dataset = new Counted(40, (index) => {
         if (index >= 9) throw cause;
         return {};
       });
-      const iterator = new Loader(dataset, { ...evaluation, strict: true }).epoch(0);
+      const iterator = new Loader(dataset, evaluation).epoch(0);
       expect((await iterator.next()).value?.indices).to.deep.equal([0, 1, 2, 3]);
       expect((await iterator.next()).value?.indices).to.deep.equal([4, 5, 6, 7]);
       const failure: unknown = await iterator.next().catch((error: unknown) => error);
@@ -229,7 +229,7 @@ describe('Loader', () => {
       expect(unhandled).to.deep.equal([]);
     });
 
-    it('what a get() throws that returns no promise, where strict', async () => {
+    it('what a get() throws that returns no promise', async () => {
       const dataset: Dataset = {
         length: 3,
         classes: ['one'],
@@ -237,9 +237,7 @@ describe('Loader', () => {
           throw new Error('at once');
         },
       };
-      expect(await rejection(all(new Loader(dataset, { ...evaluation, strict: true }).epoch(0)))).to.match(
-        /sample 0 .*at once/,
-      );
+      expect(await rejection(all(new Loader(dataset, evaluation).epoch(0)))).to.match(/sample 0 .*at once/);
     });
 
     it('another size than other pictures have', async () => {
@@ -273,7 +271,7 @@ describe('Loader', () => {
   describe('leaves out what cannot be read:', () => {
     const broken = (length: number, indices: readonly number[]) => {
       const dataset = new Counted(length, (index) => {
-        if (indices.includes(index)) throw new Error(`picture ${index} is broken`);
+        if (indices.includes(index)) throw new DataError(`picture ${index} is broken`);
         return {};
       });
       return Object.assign(dataset, { files: upTo(length).map((index) => `${index}.jpg`) });
@@ -361,7 +359,7 @@ describe('Loader', () => {
     ] as const) {
       let [delivered, mostHeld] = [0, 0];
       const dataset = new Counted(96, (index) => {
-        if (index % 10 === 3) throw new Error('broken');
+        if (index % 10 === 3) throw new DataError('broken');
         return {};
       });
       const noting: Dataset = {

@@ -149,7 +149,7 @@ describe('Trainer.resume', function () {
       [
         'pictures',
         DataError,
-        /Expected "greys" for fingerprint of the training data but received "others"/,
+        /Expected the same pictures, by paths and lengths, for the training data but received others/,
         () => makeRun({ ...same(), train: others({ fingerprint: 'others' }) }),
       ],
       [
@@ -179,6 +179,29 @@ describe('Trainer.resume', function () {
       expect(String(failure)).to.match(/Expected checkpoint for .*best\.safetensors/);
     });
 
+    it('says that the optimizer or the schedule has other settings', async () => {
+      using run = makeRun({ ...same(), schedule: new ReduceLROnPlateau() }, { lr: 2e-5 });
+      const { inexact } = await run.trainer.resume(folder).catch((error) => ({ inexact: [String(error)] }));
+      expect(inexact.join('\n')).to.match(/badEpochs/);
+      using other = makeRun(same(), { lr: 2e-5 });
+      expect((await other.trainer.resume(folder)).inexact).to.deep.equal([
+        'optimizer: lr 0.00002, weightDecay 0.0005; kind SGD; momentum 0.9 instead of lr 0.00001, weightDecay 0.0005; kind SGD; momentum 0.9',
+      ]);
+    });
+
+    it('refuses another preprocessing', async () => {
+      const preprocessing = { resize: 232, crop: 227, mean: [1, 2, 3], scale: [1, 1, 1] } as const;
+      using run = makeRun({ ...same(), preprocessing });
+      const failure = await run.trainer.resume(folder).catch((error: unknown) => error);
+      expect(String(failure)).to.match(/\[127,127,127\] for preprocessing\.mean but received \[1,2,3\]/);
+    });
+
+    it('stays of use after a refusal', async () => {
+      using run = makeRun(same(), adam);
+      await run.trainer.resume(folder).catch(() => {});
+      expect((await run.trainer.fit(1)).complete).to.equal(true);
+    });
+
     it('says what makes it inexact, and goes on', async () => {
       using run = makeRun(same());
       const { device } = run.model;
@@ -186,7 +209,7 @@ describe('Trainer.resume', function () {
       device.setThreads(threads + 1);
       try {
         const { inexact } = await run.trainer.resume(folder);
-        expect(inexact).to.deep.equal([`threads: ${threads + 1} instead of ${threads}`]);
+        expect(inexact, 'inexact').to.deep.equal([`threads: ${threads + 1} instead of ${threads}`]);
         expect((await run.trainer.fit(2)).epoch).to.equal(2);
       } finally {
         device.setThreads(threads);

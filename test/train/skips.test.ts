@@ -26,7 +26,7 @@ class Greys implements Dataset {
   ) {}
 
   async get(index: number): Promise<Sample> {
-    if (this.broken.includes(index)) throw new Error(`picture ${index} is broken`);
+    if (this.broken.includes(index)) throw new DataError(`picture ${index} is broken`);
     const pixels = new Uint8Array(232 * 232 * 3).fill((index % 2) * 160 + 20 + (index % 16));
     return { pixels, height: 232, width: 232, label: index % 2 };
   }

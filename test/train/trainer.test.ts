@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -64,7 +64,7 @@ describe('Trainer', function () {
     const failure = await run.trainer.fit(5).catch((error: unknown) => error);
     expect(failure).to.be.instanceOf(TrainingError);
     expect(String(failure)).to.match(
-      /finite (loss for|weights before) step \d+ but received (NaN|-?Infinity).*learning rate \(10{20}\)/,
+      /finite (loss for|weights after) step \d+ but received (NaN|-?Infinity).*learning rate \(10{20}\)/,
     );
     const again = await run.trainer.fit(5).catch((error: unknown) => error);
     expect(again).to.be.instanceOf(TrainingError);
@@ -119,7 +119,12 @@ describe('Trainer', function () {
       using run = makeRun({ out: '/proc/node-cudnn' });
       const failure = await run.trainer.fit(1).catch((error: unknown) => error);
       expect(failure).to.be.instanceOf(FileWriteError);
-      expect(String(failure)).to.match(/Cannot make the folder \/proc\/node-cudnn/);
+      expect(String(failure)).to.match(/folder that can be made for out but received \/proc\/node-cudnn/);
+      const file = join(out, 'file');
+      writeFileSync(file, '');
+      using other = makeRun({ out: file });
+      const second = await other.trainer.fit(1).catch((error: unknown) => error);
+      expect(String(second)).to.match(/but received .*file \(it is no folder\)/);
     });
   });
 
@@ -146,7 +151,7 @@ describe('Trainer', function () {
     );
   });
 
-  it('fails with the picture that cannot be had, where strict', async () => {
+  it('fails with what a data set throws that is no DataError', async () => {
     const train: Dataset = {
       length: 8,
       classes: ['dark', 'light'],
@@ -155,7 +160,7 @@ describe('Trainer', function () {
         return new Greys(8).get(index);
       },
     };
-    using run = makeRun({ train, strict: true });
+    using run = makeRun({ train });
     const failure = await run.trainer.fit(1).catch((error: unknown) => error);
     expect(failure).to.be.instanceOf(DataError);
     expect(String(failure)).to.match(/sample 5 .*lost/);
@@ -166,5 +171,62 @@ describe('Trainer', function () {
     await run.trainer.fit(1);
     await using file = await ModelFile.open(out);
     expect(file.info.preprocessing).to.deep.include({ resize: 232, crop: 227 });
+  });
+
+  it('notices weights that the last step of an epoch has spoilt, and a new trainer revives them from the checkpoint', async () => {
+    {
+      using first = makeRun({ out });
+      await first.trainer.fit(1);
+    }
+    using run = makeRun({ out, validation: new Greys(2) }, { lr: 1e38 });
+    const failure = await run.trainer.fit(1).catch((error: unknown) => error);
+    expect(failure).to.be.instanceOf(TrainingError);
+    const optimizer = new SGD(run.model.namedParameters(), { lr: 1e-6, momentum: 0.9, weightDecay: 5e-4 });
+    using again = new Trainer({
+      model: run.model,
+      optimizer,
+      train: new Greys(8),
+      batchSize: 4,
+      seed: 5,
+      out,
+    });
+    await again.resume(out);
+    expect((await again.fit(2)).complete).to.equal(true);
+    optimizer.dispose();
+    await run.model.device.synchronize().catch(() => {});
+  });
+
+  it('stops with a checkpoint though a picture never comes', async () => {
+    const greys = new Greys(8);
+    const never = new Promise<Sample>(() => {});
+    const controller = new AbortController();
+    const train = Object.assign(new Greys(8), {
+      asked: 0,
+      get(index: number): Sample | Promise<Sample> {
+        if (++this.asked <= 4) return greys.get(index);
+        controller.abort();
+        return never;
+      },
+    }) as Dataset;
+    using run = makeRun({ train, out });
+    const end = await run.trainer.fit(1, { signal: controller.signal });
+    expect(end).to.include({ complete: false, step: 1, checkpoint: join(out, 'last.safetensors') });
+  });
+
+  it('keeps the steps of an epoch whose pictures cannot be had any more', async () => {
+    const validation = Object.assign(new Greys(4), {
+      get(): Sample {
+        throw new Error('unmounted');
+      },
+    }) as Dataset;
+    {
+      using run = makeRun({ out, validation });
+      const failure = await run.trainer.fit(1).catch((error: unknown) => error);
+      expect(failure).to.be.instanceOf(DataError);
+      expect(String(failure)).to.match(/unmounted/);
+    }
+    using again = makeRun({ out, validation: new Greys(4) });
+    expect(await again.trainer.resume(out)).to.deep.include({ epoch: 0, stepOfEpoch: 2 });
+    expect((await again.trainer.fit(1)).complete).to.equal(true);
   });
 });
