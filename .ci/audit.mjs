@@ -3,8 +3,15 @@ import { spawnSync } from 'node:child_process';
 
 const { stdout } = spawnSync('npm', ['audit', '--json', '--fetch-retries=0'], { encoding: 'utf8' });
 const report = JSON.parse(stdout || '{}');
+/** How npm says that no registry, or one without advisories, was reached. */
+const NO_ANSWER = /^(40[45]|5\d\d) |E(CONN|NOTFOUND|TIMEDOUT|AI_AGAIN)|ENOAUDIT|network|audit endpoint/i;
 if (report.metadata === undefined) {
-  console.error(`npm audit: passed over, the registry gave no answer (${report.message ?? stdout})`);
+  const reason = report.message ?? report.error?.summary ?? stdout;
+  const passedOver = NO_ANSWER.test(reason);
+  console.error(
+    `npm audit: ${passedOver ? 'passed over' : 'failed'}, the registry gave no answer (${reason})`,
+  );
+  process.exitCode = passedOver ? 0 : 1;
 } else {
   const { total } = report.metadata.vulnerabilities;
   for (const { name, severity, range } of Object.values(report.vulnerabilities))
