@@ -148,34 +148,58 @@ function fetchedIsWhole() {
 }
 
 /**
- * Downloads the pinned wheels into native/.deps. The folder appears whole or not at all.
+ * Downloads the pinned oneDNN into native/.deps.
  * @param {string} python that has pip
  * @throws InstallError
  */
 export function fetchOneDnn(python) {
+  const advice =
+    'oneDNN >= 3.2 was not found on this machine, and pip could not fetch it. Give pip a network, a mirror ' +
+    '(PIP_INDEX_URL) or a folder with the wheels of onednn-cpu-gomp and onednn-devel-cpu-gomp 2023.2.0 ' +
+    `(PIP_FIND_LINKS); or ${supplyOneDnn}.`;
+  fetchWheels(python, requirements, fetchedDir, advice, (unpacked, whole) => {
+    const library = join(unpacked, 'onednn_cpu_gomp-2023.2.0.data/data');
+    mkdirSync(join(whole, 'lib'));
+    renameSync(join(unpacked, 'onednn_devel_cpu_gomp-2023.2.0.data/data/include'), join(whole, 'include'));
+    renameSync(join(library, 'share/doc/onednn'), join(whole, 'doc'));
+    renameSync(join(library, 'lib', fetchedLibrary.name), join(whole, 'lib', fetchedLibrary.name));
+    symlinkSync(fetchedLibrary.name, join(whole, 'lib/libdnnl.so.3'));
+    symlinkSync('libdnnl.so.3', join(whole, 'lib/libdnnl.so'));
+  });
+}
+
+/**
+ * Downloads wheels, checks their hashes, unpacks them. Only while the lock is held: see runLocked.
+ * @param {string} python that has pip
+ * @param {string} requirements with hashes, for pip
+ * @param {string} target a folder of native/.deps, which appears whole or not at all
+ * @param {string} advice what to do where it fails
+ * @param {(unpacked: string, whole: string) => void} arrange moves what is wanted from all wheels' content to `whole`
+ * @param {string[]} [options] of `pip download`
+ * @throws InstallError
+ */
+export function fetchWheels(python, requirements, target, advice, arrange, options = []) {
   mkdirSync(depsDir, { recursive: true });
   for (const name of readdirSync(depsDir).filter((name) => name.startsWith('fetch-'))) {
     rmSync(join(depsDir, name), { recursive: true });
   }
   const temporary = mkdtempSync(join(depsDir, 'fetch-'));
+  const wheels = join(temporary, 'wheels');
+  const unpacked = join(temporary, 'unpacked');
+  const whole = join(temporary, 'whole');
   try {
     const list = join(temporary, 'requirements.txt');
     writeFileSync(list, requirements);
     const download = ['download', '--quiet', '--no-deps', '--only-binary=:all:', '--require-hashes'];
-    run(python, ['-m', 'pip', ...download, '--dest', temporary, '--requirement', list]);
-    for (const wheel of readdirSync(temporary).filter((name) => name.endsWith('.whl'))) {
-      run(python, ['-m', 'zipfile', '-e', join(temporary, wheel), temporary]);
+    run(python, ['-m', 'pip', ...download, ...options, '--dest', wheels, '--requirement', list], advice);
+    for (const name of readdirSync(wheels)) {
+      run(python, ['-m', 'zipfile', '-e', join(wheels, name), unpacked], advice);
+      rmSync(join(wheels, name));
     }
-    const whole = join(temporary, 'onednn');
-    const library = join(temporary, 'onednn_cpu_gomp-2023.2.0.data/data');
-    mkdirSync(join(whole, 'lib'), { recursive: true });
-    renameSync(join(temporary, 'onednn_devel_cpu_gomp-2023.2.0.data/data/include'), join(whole, 'include'));
-    renameSync(join(library, 'share/doc/onednn'), join(whole, 'doc'));
-    renameSync(join(library, 'lib', fetchedLibrary.name), join(whole, 'lib', fetchedLibrary.name));
-    symlinkSync(fetchedLibrary.name, join(whole, 'lib/libdnnl.so.3'));
-    symlinkSync('libdnnl.so.3', join(whole, 'lib/libdnnl.so'));
-    rmSync(fetchedDir, { recursive: true, force: true });
-    renameSync(whole, fetchedDir);
+    mkdirSync(whole);
+    arrange(unpacked, whole);
+    rmSync(target, { recursive: true, force: true });
+    renameSync(whole, target);
   } finally {
     rmSync(temporary, { recursive: true, force: true });
   }
@@ -184,22 +208,56 @@ export function fetchOneDnn(python) {
 /**
  * @param {string} command
  * @param {string[]} args
+ * @param {string} advice
  */
-function run(command, args) {
+function run(command, args, advice) {
   const env = { ...process.env, PIP_REQUIRE_VIRTUALENV: '0', PIP_DISABLE_PIP_VERSION_CHECK: '1' };
   const result = spawnSync(command, args, { env, encoding: 'utf8' });
   if (result.status === 0) return;
   const lines = `${result.stdout}\n${result.stderr}`.split('\n').filter((line) => line.trim() !== '');
   if (lines.some((line) => line.includes('Retrying'))) lines.push('The package index could not be reached.');
-  throw new InstallError(
-    `oneDNN >= 3.2 was not found on this machine, and pip could not fetch it:\n` +
-      `${lines
-        .filter((line) => !line.startsWith('WARNING'))
-        .slice(-5)
-        .join('\n')}\n` +
-      'Give pip a network, a mirror (PIP_INDEX_URL) or a folder with the wheels of onednn-cpu-gomp and ' +
-      `onednn-devel-cpu-gomp 2023.2.0 (PIP_FIND_LINKS); or ${supplyOneDnn}.`,
-  );
+  const reasons = lines.filter((line) => !line.startsWith('WARNING')).slice(-5);
+  throw new InstallError(`${reasons.join('\n')}\n${advice}`);
+}
+
+/**
+ * Runs a script again with `--locked` and the same arguments, one at a time in this package.
+ * @param {string} script
+ * @returns {number | null} its exit status; null without flock(1), where the caller goes on unguarded
+ */
+export function runLocked(script) {
+  mkdirSync(depsDir, { recursive: true });
+  const args = [
+    '--close',
+    join(depsDir, 'lock'),
+    process.execPath,
+    script,
+    ...process.argv.slice(2),
+    '--locked',
+  ];
+  const { error, status } = spawnSync('flock', args, { stdio: 'inherit' });
+  return error ? null : (status ?? 1);
+}
+
+/** @param {string} message */
+export function say(message) {
+  console.error(`node-cudnn: ${message}`);
+}
+
+/**
+ * The start of a script's life: its exit status, or its failure as one message.
+ * @param {() => number} main
+ * @param {string} script to run when what is missing is there
+ */
+export function runScript(main, script) {
+  try {
+    process.exitCode = main();
+  } catch (error) {
+    say(error instanceof Error ? error.message : String(error));
+    if (!(error instanceof InstallError) && process.env.NODE_CUDNN_VERBOSE === '1') console.error(error);
+    console.error(`Then run: node "${script}"`);
+    process.exitCode = 1;
+  }
 }
 
 if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {

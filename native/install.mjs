@@ -5,7 +5,17 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { depsDir, fetchOneDnn, findOneDnn, InstallError, root, supplyOneDnn, unsupported } from './deps.mjs';
+import {
+  fetchOneDnn,
+  findOneDnn,
+  InstallError,
+  root,
+  runLocked,
+  runScript,
+  say,
+  supplyOneDnn,
+  unsupported,
+} from './deps.mjs';
 
 /** @typedef {import('./deps.mjs').OneDnn} OneDnn */
 /** @typedef {{ cxx: string, python: string }} Tools */
@@ -15,11 +25,6 @@ const verbose = process.env.NODE_CUDNN_VERBOSE === '1';
 const self = fileURLToPath(import.meta.url);
 const buildDir = join(root, 'build');
 const stampFile = join(buildDir, 'stamp.json');
-
-/** @param {string} message */
-function say(message) {
-  console.error(`node-cudnn: ${message}`);
-}
 
 function hasGlibc() {
   Object.assign(process.report, { excludeNetwork: true });
@@ -179,13 +184,6 @@ function excerpt(log) {
   return compiler.slice(0, 40).join('\n');
 }
 
-/** Runs this script again, one at a time in this package; without flock(1), unguarded. */
-function runLocked() {
-  mkdirSync(depsDir, { recursive: true });
-  const args = ['--close', join(depsDir, 'lock'), process.execPath, self, '--locked'];
-  return spawnSync('flock', args, { stdio: 'inherit' });
-}
-
 /** @returns {number} exit status */
 function main() {
   const problem = unsupported({ platform: process.platform, arch: process.arch, glibc: hasGlibc() });
@@ -196,8 +194,8 @@ function main() {
   const { oneDnn, passedOver } = findOneDnn();
   if (oneDnn && isCurrent(oneDnn)) return 0;
   if (!process.argv.includes('--locked')) {
-    const { error, status } = runLocked();
-    if (!error) return status ?? 1;
+    const status = runLocked(self);
+    if (status !== null) return status;
   }
   for (const reason of passedOver) say(`passed over: ${reason}`);
   const tools = findTools(oneDnn === null);
@@ -212,11 +210,4 @@ function main() {
   return 0;
 }
 
-try {
-  process.exitCode = main();
-} catch (error) {
-  say(error instanceof Error ? error.message : String(error));
-  if (!(error instanceof InstallError) && verbose) console.error(error);
-  console.error(`Then run: node "${self}"`);
-  process.exitCode = 1;
-}
+runScript(main, self);

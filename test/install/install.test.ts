@@ -204,12 +204,14 @@ describe('installation', () => {
       'package.json',
       'binding.gyp',
       'native/install.mjs',
+      'native/build-cuda.mjs',
+      'native/cuda/package.json',
       'dist/index.js',
       'LICENSE',
       'THIRD_PARTY_LICENSES.md',
     ]);
     const places =
-      /^(dist\/.*\.(js|d\.ts)|native\/([a-z]+\/)*[\w-]+\.(mjs|cc|h)|[A-Z_]+(\.md)?|binding\.gyp|package\.json)$/;
+      /^(dist\/.*\.(js|d\.ts)|native\/([a-z]+\/)*[\w-]+\.(mjs|cc|cu|h)|native\/cuda\/(CMakeLists\.txt|package\.json)|[A-Z_]+(\.md)?|binding\.gyp|package\.json)$/;
     expect(paths.filter((path) => !places.test(path))).to.deep.equal([]);
   });
 });
