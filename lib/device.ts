@@ -1,11 +1,12 @@
 import { expectInteger } from './check.js';
+import { cudaReport } from './cuda.js';
 import { DeviceError, expected } from './errors.js';
-import { cpuBackend, type MemoryStats, type NativeBackend } from './native.js';
+import { cpuBackend, cudaBackend, type MemoryStats, type NativeBackend } from './native.js';
 
 /** One FIFO stream of operations and its memory. */
 export class Device {
   private constructor(
-    /** `cpu:0`, `cpu:1`, … */
+    /** `cpu:0`, `cpu:1`, …, `cuda:0`, … */
     readonly name: string,
     readonly index: number,
     /** @internal */
@@ -17,26 +18,24 @@ export class Device {
   private static readonly known = new Map<string, Device>();
 
   /**
-   * The device of that name; `cpu` is `cpu:0`. Several CPU devices may exist: each has a stream of its own, and they
-   * share the processor's cores.
-   * @throws {DeviceError} for a device that is not there.
+   * The device of that name; `cpu` is `cpu:0`, `cuda` is `cuda:0`. Several CPU devices may exist: each has a stream of
+   * its own, and they share the processor's cores. The first CUDA device that is asked for takes a second: what there
+   * is of CUDA is found out in a child process.
+   * @throws {DeviceError} for a device that is not there; for one of CUDA it says which link is missing.
    */
   static get(name: DeviceLike = 'cpu'): Device {
     if (name instanceof Device) return name;
     const known = Device.known.get(name);
     if (known !== undefined) return known;
     const match = /^(cpu|cuda)(?::(\d+))?$/.exec(name);
-    if (match === null) throw new DeviceError(expected('cpu or cpu:N', 'device', name));
-    if (match[1] === 'cuda') {
-      throw new DeviceError(
-        'Expected a device that is present for device but received "cuda": the CUDA addon is not built',
-      );
-    }
-    const backend = cpuBackend();
-    const index = Number(match[2] ?? 0);
+    if (match === null) throw new DeviceError(expected('cpu, cpu:N, cuda or cuda:N', 'device', name));
+    const [, kind, number = '0'] = match;
+    const index = Number(number);
+    if (kind === 'cuda') expectCudaDevice(name, index);
+    const backend = kind === 'cuda' ? cudaBackend() : cpuBackend();
     const count = Number(backend.describe().devices);
-    if (index >= count) throw new DeviceError(expected(`cpu:0 … cpu:${count - 1}`, 'device', name));
-    const device = Device.known.get(`cpu:${index}`) ?? new Device(`cpu:${index}`, index, backend);
+    if (index >= count) throw new DeviceError(expected(`${kind}:0 … ${kind}:${count - 1}`, 'device', name));
+    const device = Device.known.get(`${kind}:${index}`) ?? new Device(`${kind}:${index}`, index, backend);
     Device.known.set(name, device);
     Device.known.set(device.name, device);
     return device;
@@ -66,7 +65,11 @@ export class Device {
 
   /** What the last bits of results depend on: equal seeds give equal bits where all of it is equal. */
   get arithmetic(): Readonly<Record<string, string>> {
-    const { devices: _, ...facts } = this.backend.describe();
+    const facts = Object.fromEntries(
+      Object.entries(this.backend.describe()).filter(
+        ([name]) => !/^device(s|\d+)$/.test(name) || name === `device${this.index}`,
+      ),
+    );
     const forced = process.env.NODE_CUDNN_CONV2D;
     return {
       ...facts,
@@ -84,6 +87,14 @@ export class Device {
   toString(): string {
     return this.name;
   }
+}
+
+/** @throws {DeviceError} */
+function expectCudaDevice(name: string, index: number): void {
+  const { reason, devices } = cudaReport();
+  const problem = reason ?? devices[index]?.problem;
+  if (problem != null)
+    throw new DeviceError(`${expected('device that works', 'device', name)}. CUDA: ${problem}`);
 }
 
 export type DeviceLike = string | Device;

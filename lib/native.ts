@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { buildCudaCommand, cudaAddon } from './cuda.js';
 import {
   AddonError,
   ArgumentError,
@@ -183,20 +184,32 @@ const root = new URL('../', import.meta.url);
 /** Right under every package manager, whatever it thinks of install scripts. */
 const buildCommand = `node "${fileURLToPath(new URL('native/install.mjs', root))}"`;
 let cpu: NativeBackend | undefined;
+let cuda: NativeBackend | undefined;
 
 /**
  * The CPU backend.
  * @throws {AddonError} where the addon was not built or does not load, with what to do.
  */
 export function cpuBackend(): NativeBackend {
-  cpu ??= load(fileURLToPath(new URL('build/Release/node_cudnn.node', root)));
-  return cpu;
-}
-
-function load(file: string): NativeBackend {
+  if (cpu !== undefined) return cpu;
+  const file = fileURLToPath(new URL('build/Release/node_cudnn.node', root));
   if (!existsSync(file)) {
     throw new AddonError(`addon not built: install scripts were skipped. This builds it: ${buildCommand}`);
   }
+  cpu = load(file, 'addon', `another oneDNN. This builds it anew: ${buildCommand}`);
+  return cpu;
+}
+
+/**
+ * The CUDA backend, for a machine of which `cudaReport` says that it works: a broken one may end the process.
+ * @throws {AddonError} where it does not load all the same.
+ */
+export function cudaBackend(): NativeBackend {
+  cuda ??= load(cudaAddon, 'CUDA addon', `another CUDA. This builds it anew: ${buildCudaCommand}`);
+  return cuda;
+}
+
+function load(file: string, what: string, advice: string): NativeBackend {
   try {
     // Not by require, which would hand two copies of this package one addon, and both the errors of the second.
     const module = { exports: {} as NativeBackend };
@@ -207,8 +220,7 @@ function load(file: string): NativeBackend {
     return module.exports;
   } catch (cause) {
     throw new AddonError(
-      `addon does not load: ${reasonOf(cause)}. It may have been built for another machine or another oneDNN. ` +
-        `This builds it anew: ${buildCommand}`,
+      `${what} does not load: ${reasonOf(cause)}. It may have been built for another machine or ${advice}`,
       { cause },
     );
   }

@@ -95,7 +95,7 @@ function cmakeJs(step, args) {
     maxBuffer: Number.POSITIVE_INFINITY,
   });
   if (result.status === 0) return;
-  const log = verbose ? '' : `:\n${excerpt(`${result.stdout}\n${result.stderr}`)}`;
+  const log = verbose ? '' : `:\n${excerpt(`${result.stderr}\n${result.stdout}`)}`;
   throw new InstallError(`the CUDA addon was not built: cmake-js ${step} failed${log}`);
 }
 
@@ -104,10 +104,9 @@ function cmakeJs(step, args) {
  * @param {string} log
  */
 function excerpt(log) {
-  const lines = log
-    .split('\n')
-    .filter((line) => line.trim() !== '' && !/^(info|ERR!|\[\d+\/\d+\])/.test(line));
-  const first = lines.findIndex((line) => /error|undefined reference/i.test(line));
+  const noise = /^($|INFO|ERROR OMG|-- |\[\d+\/\d+\]|\]| {2}'.*',?$)/;
+  const lines = log.split('\n').filter((line) => !noise.test(line));
+  const first = lines.findIndex((line) => /error[ :]|undefined reference/i.test(line));
   return (first < 0 ? lines.slice(-30) : lines.slice(Math.max(0, first - 1), first + 40)).join('\n');
 }
 

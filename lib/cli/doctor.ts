@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
 import type { Command } from 'commander';
+import { type CudaReport, cudaReport } from '../cuda.js';
 import { reasonOf } from '../errors.js';
 import { cpuBackend } from '../native.js';
 import { examples } from './options.js';
@@ -37,7 +38,7 @@ export interface DoctorReport {
     /** The library's folder then, absolute or relative to this package. */
     folder: string | null;
   };
-  cuda: { available: false; reason: string };
+  cuda: CudaReport;
 }
 
 const FEATURES =
@@ -47,7 +48,9 @@ export function addDoctor(program: Command): void {
   program
     .command('doctor')
     .summary('say what works on this machine')
-    .description('Says what this machine has and whether the addon works: exit status 0 if it does, else 1.')
+    .description(
+      'Says what this machine has and whether the CPU addon works: exit status 0 if it does, else 1. Says of CUDA what is missing.',
+    )
     .option('--json', 'one JSON object')
     .option('--verbose', 'stack trace of errors')
     .addHelpText('after', examples(['alexnet doctor', 'what works here, and what does not']))
@@ -74,7 +77,7 @@ function examine(): DoctorReport {
     },
     addon: { instructionSet: backend?.instructionSet ?? null, error },
     onednn: { ...built, version: backend?.onednn ?? built.version },
-    cuda: { available: false, reason: 'the CUDA addon is not built' },
+    cuda: cudaReport(),
   };
 }
 
@@ -119,12 +122,16 @@ function describe({ node, platform, cpu, addon, onednn, cuda }: DoctorReport): s
   const threads = cpu.threads === null ? '' : `, ${cpu.threads} threads by default`;
   const from = [onednn.source, onednn.folder].filter((part) => part !== null).join(', ');
   return [
-    `Node      ${node}`,
-    `platform  ${platform}`,
-    `CPU       ${cpu.model}, ${cpu.cores} cores${threads}`,
-    `features  ${cpu.features?.join(' ') ?? 'unknown'}`,
-    `addon     ${addon.error ?? `works, with kernels for ${addon.instructionSet}`}`,
-    `oneDNN    ${onednn.version ?? 'unknown'}${from === '' ? '' : ` (${from})`}`,
-    `CUDA      not available: ${cuda.reason}`,
+    `Node: ${node}`,
+    `platform: ${platform}`,
+    `CPU: ${cpu.model}, ${cpu.cores} cores${threads}`,
+    `features: ${cpu.features?.join(' ') ?? 'unknown'}`,
+    `addon: ${addon.error ?? `works, with kernels for ${addon.instructionSet}`}`,
+    `oneDNN: ${onednn.version ?? 'unknown'}${from === '' ? '' : ` (${from})`}`,
+    `CUDA: ${cuda.reason ?? `works, CUDA ${cuda.version}, cuDNN ${cuda.cudnn}, driver for CUDA ${cuda.driver}`}`,
+    ...cuda.devices.map(
+      ({ name, model, computeCapability, problem }) =>
+        `${name}: ${problem ?? `${model}, compute capability ${computeCapability}`}`,
+    ),
   ];
 }

@@ -22,7 +22,7 @@ export function addEval(program: Command): void {
     .requiredOption('--model <path>', 'model file, or folder of checkpoints: its last one')
     .requiredOption('--data <dir>', 'pictures, a folder for each class')
     .option('--threads <n>', 'of each operation (default: all cores)', threads)
-    .option('--device <name>', 'cpu or cpu:N (default: cpu)')
+    .option('--device <name>', 'cpu, cpu:N, cuda or cuda:N (default: cpu)')
     .option('--strict', 'a file that is no picture, or cannot be read, is an error (default: it is left out)')
     .option('--json', 'one JSON object: {loss, top1, top5, skipped, perClass}, fractions of 0…1')
     .option('--verbose', 'stack trace of errors')

@@ -8,6 +8,7 @@ import { addEval } from './eval.js';
 import { examples } from './options.js';
 import { printable } from './output.js';
 import { addPredict } from './predict.js';
+import { addSetup } from './setup.js';
 import { requestStop } from './stop.js';
 import { addTrain } from './train.js';
 
@@ -16,13 +17,14 @@ const STATUS_READER_GONE = 141;
 
 function program(): Command {
   const alexnet = new Command('alexnet')
-    .description('Trains AlexNet and uses it, on oneDNN (CPU).')
+    .description('Trains AlexNet and uses it, on oneDNN (CPU) or cuDNN (CUDA).')
     .version(packageVersion())
     .exitOverride();
   addTrain(alexnet);
   addEval(alexnet);
   addPredict(alexnet);
   addDoctor(alexnet);
+  addSetup(alexnet);
   return alexnet.addHelpText(
     'after',
     examples(

@@ -61,7 +61,7 @@ export function addTrain(program: Command): void {
     .addOption(choice('--optimizer <name>', 'the rule of the update', OPTIMIZERS, SHAPES.optimizer))
     .option('--seed <n>', `of weights, order, crops, dropout (default: ${SHAPES.seed})`, seed)
     .option('--threads <n>', 'of each operation (default: all cores)', threads)
-    .option('--device <name>', 'cpu or cpu:N (default: cpu)')
+    .option('--device <name>', 'cpu, cpu:N, cuda or cuda:N (default: cpu)')
     .option('--out <dir>', `folder of the checkpoints (default: ${SHAPES.out}, or ${PHOTOS.out} with --data)`)
     .option('--resume <dir>', 'go on from its last checkpoint, with its options; --epochs may be raised')
     .option(

@@ -1,6 +1,6 @@
 import { record } from '../autograd.js';
 import { Device, type DeviceLike } from '../device.js';
-import { ArgumentError, expected, ShapeError } from '../errors.js';
+import { ArgumentError, DeviceError, expected, ShapeError } from '../errors.js';
 import { checkShape, empty, type Shape, sizeOf, Tensor } from '../tensor.js';
 
 /** The same numbers in another shape of the same size. No copy is made. */
@@ -12,7 +12,10 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
   return record('reshape', x.view(dims), [x], () => (dy) => [dy.view(original)]);
 }
 
-/** A copy on another device of the same backend; both streams go on in their own order. */
+/**
+ * A copy on another device of the same backend; both streams go on in their own order.
+ * @throws {DeviceError} where the backends differ
+ */
 export function to(x: Tensor, device: DeviceLike): Tensor {
   if (!(x instanceof Tensor)) throw new ArgumentError(expected('tensor', 'x', x));
   const { device: source } = x;
@@ -20,6 +23,11 @@ export function to(x: Tensor, device: DeviceLike): Tensor {
 }
 
 function transfer(x: Tensor, device: Device): Tensor {
+  if (x.device.backend !== device.backend) {
+    throw new DeviceError(
+      `${expected(`device of the same backend as ${x.device}`, 'device', device.name)}: between backends go by data() and tensor()`,
+    );
+  }
   const y = empty(x.shape, { dtype: x.dtype, device });
   device.backend.transfer(x.handle, y.handle);
   return y;

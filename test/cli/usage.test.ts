@@ -28,6 +28,8 @@ const WRONG_USAGE: readonly [args: string, message: RegExp][] = [
   ['train --seed', /argument missing/],
   ['eval --data photos', /required option '--model <path>' not specified/],
   ['eval --model runs', /required option '--data <dir>' not specified/],
+  ['setup', /missing required argument 'what'/],
+  ['setup onednn', /'onednn' is invalid for argument 'what'. Allowed choices are cuda/],
   ['predict --model runs', /missing required argument 'images'/],
   ['predict --model runs --top 0 a.png', /'--top <k>' argument '0' is invalid/],
 ];
@@ -51,7 +53,7 @@ describe('command line: usage', () => {
     expect(outcome.status).to.equal(2);
   });
 
-  for (const command of ['', 'train', 'eval', 'predict', 'doctor']) {
+  for (const command of ['', 'train', 'eval', 'predict', 'doctor', 'setup']) {
     it(`alexnet ${command} --help has examples`, async () => {
       const { status, stdout, stderr } = await alexnet([...command.split(' ').filter(Boolean), '--help']);
       expect(stdout).to.match(/^Usage: alexnet/);
@@ -112,15 +114,23 @@ describe('command line: doctor', () => {
     expect(report?.onednn)
       .to.have.property('source')
       .that.is.oneOf(['DNNL_ROOT', 'pkg-config', 'system', 'wheel']);
-    expect(report?.cuda).to.deep.equal({ available: false, reason: 'the CUDA addon is not built' });
+    expect(report?.cuda).to.have.all.keys(
+      'available',
+      'built',
+      'reason',
+      'version',
+      'driver',
+      'cudnn',
+      'devices',
+    );
   });
 
   it('says it in words', async () => {
     const { status, stdout } = await alexnet(['doctor']);
     expect(stdout)
-      .to.match(/^Node +v\d+/m)
-      .and.to.match(/^addon +works/m)
-      .and.to.match(/^CUDA +not available: .*not built/m);
+      .to.match(/^Node: v\d+/m)
+      .and.to.match(/^addon: works/m)
+      .and.to.match(/^CUDA: ./m);
     expect(status).to.equal(0);
   });
 
@@ -138,7 +148,7 @@ describe('command line: doctor', () => {
 
     it('says so: exit status 1', async () => {
       const { status, stdout, stderr } = await alexnet(['doctor'], main);
-      expect(stdout).to.match(/^addon +addon not built: install scripts were skipped/m);
+      expect(stdout).to.match(/^addon: addon not built: install scripts were skipped/m);
       expect([status, stderr]).to.deep.equal([1, '']);
       const json = await alexnet(['doctor', '--json'], main);
       expect(jsonLines(json.stdout)[0]).to.deep.include({ ok: false });
