@@ -295,7 +295,9 @@ describe('CUDA: build', () => {
       write(join(scratch, 'broken'));
       const { status, stderr } = run('build-cuda.mjs');
       expect(status).to.equal(1);
-      expect(stderr).to.match(/not built: cmake-js build failed:\n.*a\.cc:3: error: no such thing/);
+      expect(stderr).to.match(
+        /not built: cmake-js build failed:\n[\s\S]*a\.cc:3: error: no such thing\nThen run/,
+      );
     });
   });
 
