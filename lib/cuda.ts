@@ -78,7 +78,9 @@ function probe(): Probe {
     killSignal: 'SIGKILL',
   });
   if (error !== undefined) return { error: `the probe of it failed: ${error.message}`, missing: [] };
-  if (status === 0) return JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '') as Probe;
+  // Libraries may write there too.
+  const answer = stdout.split('\n').findLast((line) => /^{"(facts|error)":/.test(line));
+  if (status === 0 && answer !== undefined) return JSON.parse(answer) as Probe;
   const last = stderr.trimEnd().split('\n').at(-1) ?? '';
   const how = signal === null ? `with status ${status}` : `by ${signal}`;
   return { error: `the probe of it was ended ${how}${last === '' ? '' : `: ${last}`}`, missing: [] };

@@ -39,6 +39,8 @@ export class OperationError extends NodeCudnnError {
 }
 /** An update left weights that are not finite. */
 export class NonFiniteError extends OperationError {}
+/** A call into CUDA, cuDNN or cuBLAS failed. The message names it, its status, the device and the shapes. */
+export class CudaError extends OperationError {}
 /** A device has no memory left. */
 export class OutOfMemoryError extends OperationError {}
 

@@ -12,6 +12,7 @@ export { Device, type DeviceLike } from './device.js';
 export {
   AddonError,
   ArgumentError,
+  CudaError,
   DataError,
   DeviceError,
   DisposedError,

@@ -4,6 +4,7 @@ import { buildCudaCommand, cudaAddon } from './cuda.js';
 import {
   AddonError,
   ArgumentError,
+  CudaError,
   NonFiniteError,
   OperationError,
   OutOfMemoryError,
@@ -175,6 +176,8 @@ function makeError(code: number, message: string, op: string): Error {
       return op === '' ? new ArgumentError(message) : new OperationError(cause, op);
     case 4:
       return new NonFiniteError(cause, op);
+    case 5:
+      return new CudaError(cause, op);
     default:
       return new OperationError(cause, op);
   }

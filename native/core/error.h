@@ -6,7 +6,7 @@
 namespace nodecudnn {
 
 /// Which typed error of lib/errors.ts a failure becomes.
-enum class ErrorCode { Internal, OutOfMemory, QueueFull, Argument, NotFinite };
+enum class ErrorCode { Internal, OutOfMemory, QueueFull, Argument, NotFinite, Cuda };
 
 class Error : public std::runtime_error {
  public:

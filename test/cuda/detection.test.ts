@@ -229,6 +229,11 @@ describe('CUDA: a package', () => {
     expect([stdout.trim(), status]).to.deep.equal(['Float32Array(1) [ 0 ]', 0]);
   });
 
+  it('whose addon leaves without an answer', () => {
+    place(fake);
+    expect(doctor('leave').lines[0]).to.include('does not load: the probe of it was ended with status 0.');
+  });
+
   it('on a machine without a driver', () => {
     place(fake);
     const facts = { ...WORKING, driver: '0', devices: '0' };
@@ -267,6 +272,15 @@ describe('CUDA: a package', () => {
     expect(lines[5]).to.match(
       /^DeviceError Expected device of the same backend as cpu:0 for device .*"cuda:0"/,
     );
+  });
+
+  it('throws what the libraries refuse as CudaError', () => {
+    place(fake);
+    const { stdout } = program(
+      `try { lib.Device.get('cuda').emptyCache(); }
+       catch (error) { console.log(error instanceof lib.CudaError, error.op, error.message); }`,
+    );
+    expect(stdout).to.equal('true conv2d conv2d failed: cudnnCreate: CUDNN_STATUS_NOT_INITIALIZED\n');
   });
 
   it('never takes the CPU where CUDA was asked for', () => {
