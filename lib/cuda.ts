@@ -146,8 +146,8 @@ function devicesOf(facts: Readonly<Record<string, string>>, architectures: reado
   return Array.from({ length: Number(facts.devices) }, (_, index) => {
     const fact = facts[`device${index}`] ?? '';
     const comma = fact.lastIndexOf(', ');
-    const model = fact.slice(0, comma);
-    const computeCapability = fact.slice(comma + 2);
+    const model = fact.slice(0, Math.max(comma, 0));
+    const computeCapability = comma < 0 ? '' : fact.slice(comma + 2);
     const name = `cuda:${index}`;
     return {
       name,
@@ -159,6 +159,7 @@ function devicesOf(facts: Readonly<Record<string, string>>, architectures: reado
 }
 
 function deviceProblem(model: string, capability: string, architectures: readonly string[]): string | null {
+  if (model === '') return 'device broken: the driver does not give its properties';
   const built = architectures.map((arch) => `${arch.slice(0, -1)}.${arch.slice(-1)}`);
   const newest = built.at(-1);
   if (newest === undefined || compare(capability, newest, 2) >= 0) return null;

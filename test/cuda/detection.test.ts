@@ -77,6 +77,13 @@ describe('CUDA: the missing link', () => {
     }
   });
 
+  it('a device that answers', () => {
+    const { device0: _, ...facts } = WORKING;
+    const { reason, devices } = diagnose({ facts: { ...facts, devices: '1' } }, BUILD);
+    expect(reason).to.equal('built, device broken: the driver does not give its properties');
+    expect(devices).to.have.length(1);
+  });
+
   it('cuDNN', () => {
     expect(reasonFor({ cudnn: '9.3.0' })).to.match(
       /^built, cuDNN too old: 9\.3\.0 was loaded, and the addon was built for 9\.28\.1/,

@@ -211,7 +211,7 @@ describe('installation', () => {
       'THIRD_PARTY_LICENSES.md',
     ]);
     const places =
-      /^(dist\/.*\.(js|d\.ts)|native\/([a-z]+\/)*[\w-]+\.(mjs|cc|cu|h)|native\/cuda\/(CMakeLists\.txt|package\.json)|[A-Z_]+(\.md)?|binding\.gyp|package\.json)$/;
+      /^(dist\/.*\.(js|d\.ts)|native\/([a-z]+\/)*[\w-]+\.(mjs|cc|cuh?|h)|native\/cuda\/(CMakeLists\.txt|package\.json)|[A-Z_]+(\.md)?|binding\.gyp|package\.json)$/;
     expect(paths.filter((path) => !places.test(path))).to.deep.equal([]);
   });
 });
