@@ -98,8 +98,9 @@ Napi::Value read(const Napi::CallbackInfo& info) {
   deviceOf(info, handle.device)
       .stream.pushAwaited(
           {"read", {}, {}, [=, id = id, fate = handle.fate, source = handle.view()](Context& context) {
-             const auto failure = fate->failure();
-             if (!failure) download(context, host, source.data, source.bytes());
+             auto failure = fate->failure();
+             if (!failure)
+               failure = attempt("read", [&] { download(context, host, source.data, source.bytes()); });
              completions->settle(id, failure);
            }});
   return promise;
@@ -116,10 +117,11 @@ Napi::Value check(const Napi::CallbackInfo& info) {
   const auto [id, promise] = completions->expect(env, env.Undefined());
   deviceOf(info, launch.device)
       .stream.pushAwaited(
-          {"check", {}, {}, [=, id = id, fates = std::move(launch.operation.reads)](Context&) {
+          {"check", {}, {}, [=, id = id, fates = std::move(launch.operation.reads)](Context& context) {
              std::shared_ptr<const Failure> failure;
              for (const FatePtr& fate : fates)
                if (!failure) failure = fate->failure();
+             if (!failure) failure = attempt("check", [&] { finish(context); });
              completions->settle(id, failure);
            }});
   return promise;

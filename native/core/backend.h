@@ -31,6 +31,8 @@ void freeDeviceMemory(int device, void* data, size_t bytes);
 /// Host memory to device memory and back; both have completed for the host's memory when they return.
 void upload(Context&, void* device, const void* host, size_t bytes);
 void download(Context&, void* host, const void* device, size_t bytes);
+/// Waits until all that was enqueued has completed, and throws where some of it failed.
+void finish(Context&);
 /// From another device of this backend, whose stream has been waited for.
 void copyBetweenDevices(Context&, const Tensor& source, Tensor& target);
 

@@ -11,7 +11,7 @@ struct Philox {
   uint64_t seed;
   uint64_t stream;
 
-  std::array<uint32_t, 4> block(uint64_t offset) const {
+  constexpr std::array<uint32_t, 4> block(uint64_t offset) const {
     uint32_t c0 = static_cast<uint32_t>(offset), c1 = static_cast<uint32_t>(offset >> 32);
     uint32_t c2 = static_cast<uint32_t>(stream), c3 = static_cast<uint32_t>(stream >> 32);
     uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
@@ -31,6 +31,6 @@ struct Philox {
 };
 
 /// 24 random bits as a float in [0, 1).
-inline float toUniform(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
+constexpr float toUniform(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
 
 }  // namespace nodecudnn

@@ -2,6 +2,19 @@
 
 namespace nodecudnn {
 
+std::shared_ptr<const Failure> attempt(const char* op, const std::function<void()>& run) {
+  try {
+    run();
+    return nullptr;
+  } catch (const Error& error) {
+    return std::make_shared<Failure>(Failure{op, error.what(), error.code()});
+  } catch (const std::bad_alloc&) {
+    return std::make_shared<Failure>(Failure{op, "out of host memory", ErrorCode::OutOfMemory});
+  } catch (const std::exception& error) {
+    return std::make_shared<Failure>(Failure{op, error.what(), ErrorCode::Internal});
+  }
+}
+
 void Event::pass() {
   {
     std::lock_guard<std::mutex> lock(mutex_);
@@ -46,8 +59,10 @@ void Stream::pushAwaited(Operation operation) {
 }
 
 void Stream::synchronize(Done done) {
-  pushAwaited({"synchronize", {}, {}, [this, done = std::move(done)](Context&) {
-                 done(std::exchange(firstFailure_, nullptr));
+  pushAwaited({"synchronize", {}, {}, [this, done = std::move(done)](Context& context) {
+                 const auto last = attempt("synchronize", [&context] { finish(context); });
+                 const auto first = std::exchange(firstFailure_, nullptr);
+                 done(first ? first : last);
                }});
 }
 
@@ -113,18 +128,11 @@ void Stream::execute(Operation& operation, Context& context) {
   if (failure) {
     if (operation.kind == Kind::Update) return;
   } else {
-    try {
-      operation.run(context);
+    failure = attempt(operation.name, [&] { operation.run(context); });
+    if (!failure) {
       if (operation.kind == Kind::Overwrite)
         for (const FatePtr& fate : operation.writes) fate->poison(nullptr);
       return;
-    } catch (const Error& error) {
-      failure = std::make_shared<Failure>(Failure{operation.name, error.what(), error.code()});
-    } catch (const std::bad_alloc&) {
-      failure =
-          std::make_shared<Failure>(Failure{operation.name, "out of host memory", ErrorCode::OutOfMemory});
-    } catch (const std::exception& error) {
-      failure = std::make_shared<Failure>(Failure{operation.name, error.what(), ErrorCode::Internal});
     }
     if (!firstFailure_) firstFailure_ = failure;
   }

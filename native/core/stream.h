@@ -21,6 +21,9 @@ struct Failure {
   ErrorCode code;
 };
 
+/// Runs it; what it threw, as a failure of that operation, or null.
+std::shared_ptr<const Failure> attempt(const char* op, const std::function<void()>& run);
+
 /// Whether a tensor's numbers are valid; shared by its handle and the queued operations that touch it.
 class Fate {
  public:

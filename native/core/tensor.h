@@ -53,6 +53,15 @@ inline std::ostream& operator<<(std::ostream& out, const Shape& shape) {
   return out << ']';
 }
 
+inline void checkShape(const char* name, const Shape& received, const Shape& expected) {
+  CHECK(received == expected, "Expected shape ", expected, " for ", name, " but received ", received);
+}
+
+inline void checkRank(const char* name, const Shape& received, int rank) {
+  CHECK(received.rank() == rank, "Expected ", rank, " dimensions for ", name, " but received shape ",
+        received);
+}
+
 /// A view of device memory, valid while the operation that receives it runs. It owns nothing: the stream's
 /// order keeps the memory from being given away (see allocator.h).
 struct Tensor {

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "core/backend.h"
-#include "cpu/plan_cache.h"
+#include "core/plan_cache.h"
 
 namespace nodecudnn {
 

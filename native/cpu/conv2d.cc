@@ -5,25 +5,6 @@
 namespace nodecudnn {
 namespace {
 
-int64_t outputSize(int64_t size, int64_t kernel, int64_t stride, int64_t padding, int64_t dilation) {
-  return (size + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1;
-}
-
-Conv2dShape shapeOf(const Conv2dParams& p, const Tensor& x, const Tensor& w, const Tensor& y) {
-  CHECK(x.shape.rank() == 4 && w.shape.rank() == 4 && y.shape.rank() == 4,
-        "Expected rank 4 for the tensors of conv2d but received ", x.shape, ", ", w.shape, " and ", y.shape);
-  const Conv2dShape q{x.shape[0], x.shape[1],  x.shape[2],  x.shape[3], w.shape[0], w.shape[1],
-                      w.shape[2], y.shape[1],  y.shape[2],  p.strideH,  p.strideW,  p.padH,
-                      p.padW,     p.dilationH, p.dilationW, p.groups,   false,      false};
-  CHECK(q.groups > 0 && q.c % q.groups == 0 && q.k % q.groups == 0 && w.shape[3] == q.groupC(),
-        "Expected channels in ", q.groups, " groups for conv2d but received x ", x.shape, " and w ", w.shape);
-  CHECK(y.shape == (Shape{q.n, outputSize(q.h, q.r, q.strideH, q.padH, q.dilationH),
-                          outputSize(q.w, q.s, q.strideW, q.padW, q.dilationW), q.k}),
-        "Expected another shape for the output of conv2d of ", x.shape, " and ", w.shape, " but received ",
-        y.shape);
-  return q;
-}
-
 void run(Context& context, Conv2dPass pass, const Conv2dShape& shape, const Tensor& a, const Tensor& b,
          const Tensor* bias, Tensor& out) {
   const Conv2dImplementation& implementation = chooseConv2d(context.isa, pass, shape, context.forcedConv2d);

@@ -1,22 +1,8 @@
 #pragma once
-#include "core/ops.h"
+#include "core/conv2d_shape.h"
 #include "cpu/context.h"
 
 namespace nodecudnn {
-
-/// A convolution's numbers. `r` × `s` is the kernel; dilation 1 is dense; padding is the same on both sides.
-struct Conv2dShape {
-  int64_t n, h, w, c, k, r, s, oh, ow;
-  int64_t strideH, strideW, padH, padW, dilationH, dilationW, groups;
-  bool relu, bias;  // Of the forward.
-
-  int64_t groupC() const { return c / groups; }
-  int64_t groupK() const { return k / groups; }
-  /// Elements of one filter.
-  int64_t filter() const { return r * s * groupC(); }
-};
-
-enum class Conv2dPass { Forward, Data, Filter };
 
 /// One way to compute convolutions: it computes completely (groups, bias, ReLU) what `supports` claims.
 struct Conv2dImplementation {

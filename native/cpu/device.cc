@@ -77,6 +77,8 @@ void freeDeviceMemory(int, void* data, size_t) { std::free(data); }
 void upload(Context&, void* device, const void* host, size_t bytes) { std::memcpy(device, host, bytes); }
 void download(Context&, void* host, const void* device, size_t bytes) { std::memcpy(host, device, bytes); }
 
+void finish(Context&) {}
+
 void copyBetweenDevices(Context&, const Tensor& source, Tensor& target) {
   std::memcpy(target.data, source.data, target.bytes());
 }

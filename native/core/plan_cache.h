@@ -13,7 +13,7 @@ enum class PlanKind : int64_t { Conv2d, Linear };
 /// What distinguishes one plan from another: the operation, and every number that its making depends on.
 using PlanKey = std::vector<int64_t>;
 
-/// A bounded cache of prepared oneDNN primitives; the least recently used goes first.
+/// A bounded cache of what a library prepares for an operation; the least recently used goes first.
 class PlanCache {
  public:
   /// The plan of `key`, made by `make` (returning std::shared_ptr<Plan>) at first use.
