@@ -20,7 +20,7 @@ class Error : public std::runtime_error {
 template <class... Parts>
 std::string concat(const Parts&... parts) {
   std::ostringstream out;
-  (out << ... << parts);
+  static_cast<void>((out << ... << parts));  // There may be none.
   return out.str();
 }
 

@@ -1,0 +1,167 @@
+#include "cuda/conv2d_graph.h"
+
+#include <cudnn_frontend.h>
+
+#include "cuda/libraries.h"
+
+// cudnn-frontend has an engine for something else that would compile at run time: nothing here uses it.
+extern "C" {
+const char* nvrtcGetErrorString(nvrtcResult) { return "not linked"; }
+nvrtcResult nvrtcCreateProgram(nvrtcProgram*, const char*, const char*, int, const char* const*,
+                               const char* const*) {
+  return NVRTC_ERROR_INTERNAL_ERROR;
+}
+nvrtcResult nvrtcDestroyProgram(nvrtcProgram*) { return NVRTC_ERROR_INTERNAL_ERROR; }
+nvrtcResult nvrtcCompileProgram(nvrtcProgram, int, const char* const*) { return NVRTC_ERROR_INTERNAL_ERROR; }
+nvrtcResult nvrtcGetCUBINSize(nvrtcProgram, size_t*) { return NVRTC_ERROR_INTERNAL_ERROR; }
+nvrtcResult nvrtcGetCUBIN(nvrtcProgram, char*) { return NVRTC_ERROR_INTERNAL_ERROR; }
+nvrtcResult nvrtcGetProgramLogSize(nvrtcProgram, size_t*) { return NVRTC_ERROR_INTERNAL_ERROR; }
+nvrtcResult nvrtcGetProgramLog(nvrtcProgram, char*) { return NVRTC_ERROR_INTERNAL_ERROR; }
+}
+
+namespace nodecudnn {
+namespace {
+
+namespace fe = cudnn_frontend;
+using Graph = fe::graph::Graph;
+using fe::NumericalNote_t;
+using Operand = std::shared_ptr<fe::graph::Tensor_attributes>;
+using Dims = std::vector<int64_t>;
+
+/// The operands by which Conv2dPlan::run finds them.
+enum Uid : int64_t { kA = 1, kB, kBias, kOut };
+
+/// [n, c, h, w], with the channels next to each other in memory.
+fe::graph::Tensor_attributes channelsLast(Uid uid, int64_t n, int64_t c, int64_t h, int64_t w) {
+  return fe::graph::Tensor_attributes()
+      .set_uid(uid)
+      .set_dim({n, c, h, w})
+      .set_stride({h * w * c, 1, w * c, c})
+      .set_data_type(fe::DataType_t::FLOAT);
+}
+
+template <class Attributes>
+Attributes convolution(const Conv2dShape& q) {
+  return Attributes()
+      .set_padding({q.padH, q.padW})
+      .set_stride({q.strideH, q.strideW})
+      .set_dilation({q.dilationH, q.dilationW});
+}
+
+void addOperations(Graph& graph, Conv2dPass pass, const Conv2dShape& q) {
+  const auto x = [&q](Uid uid) { return channelsLast(uid, q.n, q.c, q.h, q.w); };
+  const auto w = [&q](Uid uid) { return channelsLast(uid, q.k, q.groupC(), q.r, q.s); };
+  const auto y = [&q](Uid uid) { return channelsLast(uid, q.n, q.k, q.oh, q.ow); };
+  Operand out;
+  fe::graph::Tensor_attributes as;
+  switch (pass) {
+    case Conv2dPass::Forward:
+      out = graph.conv_fprop(graph.tensor(x(kA)), graph.tensor(w(kB)),
+                             convolution<fe::graph::Conv_fprop_attributes>(q));
+      if (q.bias)
+        out = graph.pointwise(out, graph.tensor(channelsLast(kBias, 1, q.k, 1, 1)),
+                              fe::graph::Pointwise_attributes().set_mode(fe::PointwiseMode_t::ADD));
+      if (q.relu)
+        out = graph.pointwise(out, fe::graph::Pointwise_attributes().set_mode(fe::PointwiseMode_t::RELU_FWD));
+      as = y(kOut);
+      break;
+    case Conv2dPass::Data:
+      out = graph.conv_dgrad(graph.tensor(y(kA)), graph.tensor(w(kB)),
+                             convolution<fe::graph::Conv_dgrad_attributes>(q));
+      as = x(kOut);
+      break;
+    case Conv2dPass::Filter:
+      out = graph.conv_wgrad(graph.tensor(y(kB)), graph.tensor(x(kA)),
+                             convolution<fe::graph::Conv_wgrad_attributes>(q));
+      as = w(kOut);
+      break;
+  }
+  out->set_output(true).set_uid(kOut).set_dim(as.get_dim()).set_stride(as.get_stride());
+}
+
+/// How much is asked of a plan beside what Conv2dMath asks; the next is tried where the one before has none.
+struct Wishes {
+  bool littleWorkspace, allDigits;
+};
+constexpr Wishes kWishes[] = {{true, true}, {false, true}, {true, false}, {false, false}};
+
+std::vector<NumericalNote_t> notesToAvoid(const Conv2dMath& math, const Wishes& wishes) {
+  std::vector<NumericalNote_t> notes;
+  if (math.deterministic) notes.push_back(NumericalNote_t::NONDETERMINISTIC);
+  if (!math.tf32) {
+    // For float32 it says that products are in TF32.
+    notes.push_back(NumericalNote_t::TENSOR_CORE);
+    if (wishes.allDigits)
+      notes.insert(notes.end(),
+                   {NumericalNote_t::FFT, NumericalNote_t::WINOGRAD, NumericalNote_t::WINOGRAD_TILE_4x4,
+                    NumericalNote_t::WINOGRAD_TILE_6x6, NumericalNote_t::WINOGRAD_TILE_13x13});
+  }
+  return notes;
+}
+
+bool failed(const fe::error_object& error) { return error.is_bad(); }
+CallFailure describeFailure(const fe::error_object& error) {
+  return {concat("cudnn-frontend's error ", static_cast<int>(error.code)), error.err_msg, false};
+}
+
+std::string describe(Conv2dPass pass, const Conv2dShape& q) {
+  const char* names[] = {"the forward", "the data gradient", "the filter gradient"};
+  return concat(names[static_cast<int>(pass)], " of conv2d of ", Shape{q.n, q.h, q.w, q.c}, " with ",
+                Shape{q.k, q.r, q.s, q.groupC()}, " to ", Shape{q.n, q.oh, q.ow, q.k}, " in ", q.groups,
+                " groups");
+}
+
+}  // namespace
+
+Conv2dPlan::Conv2dPlan(std::shared_ptr<Graph> graph, size_t workspaceBytes)
+    : graph_(std::move(graph)), workspaceBytes_(workspaceBytes) {}
+
+std::string Conv2dPlan::name() const {
+  std::string name;
+  return failed(graph_->get_plan_name(name)) ? "" : name;
+}
+
+void Conv2dPlan::run(cudnnHandle_t handle, const float* a, const float* b, const float* bias, float* out,
+                     void* workspace) const {
+  // cuDNN's variant pack has one kind of pointer for what is read and written.
+  std::unordered_map<int64_t, void*> pointers{
+      {kA, const_cast<float*>(a)}, {kB, const_cast<float*>(b)}, {kOut, out}};
+  if (bias != nullptr) pointers.emplace(kBias, const_cast<float*>(bias));
+  CUDA_CHECK(graph_->execute(handle, pointers, workspace), name());
+}
+
+Conv2dPlanner::Conv2dPlanner(const std::string& properties, int capability) : capability_(capability) {
+  auto made = std::make_shared<fe::DeviceProperties>();
+  CUDA_CHECK(made->deserialize({properties.begin(), properties.end()}), properties);
+  properties_ = std::move(made);
+}
+
+std::shared_ptr<Conv2dPlan> Conv2dPlanner::plan(Conv2dPass pass, const Conv2dShape& shape,
+                                                const Conv2dMath& math) const {
+  fe::error_object last;
+  for (const Wishes& wishes : kWishes) {
+    auto graph = std::make_shared<Graph>();
+    graph->set_io_data_type(fe::DataType_t::FLOAT)
+        .set_intermediate_data_type(fe::DataType_t::FLOAT)
+        .set_compute_data_type(fe::DataType_t::FLOAT);
+    if (properties_) graph->set_device_properties(properties_).set_sm_version(capability_);
+    addOperations(*graph, pass, shape);
+    CUDA_CHECK(graph->validate(), describe(pass, shape));
+    CUDA_CHECK(graph->build_operation_graph(handle_), describe(pass, shape));
+    CUDA_CHECK(graph->create_execution_plans({fe::HeurMode_t::A, fe::HeurMode_t::FALLBACK}),
+               describe(pass, shape));
+    graph->deselect_numeric_notes(notesToAvoid(math, wishes));
+    if (wishes.littleWorkspace) graph->deselect_workspace_greater_than(kMaxWorkspaceBytes);
+    last = graph->check_support();
+    if (!failed(last)) last = graph->build_plans(fe::BuildPlanPolicy_t::HEURISTICS_CHOICE);
+    if (failed(last)) continue;
+    int64_t workspaceBytes = 0;
+    CUDA_CHECK(graph->get_workspace_size(workspaceBytes), describe(pass, shape));
+    return std::make_shared<Conv2dPlan>(std::move(graph), static_cast<size_t>(workspaceBytes));
+  }
+  throw CudaError("cudnnBackendFinalize", describeFailure(last),
+                  concat("a plan of ", describe(pass, shape), math.tf32 ? "" : " without TF32",
+                         math.deterministic ? ", deterministic" : ""));
+}
+
+}  // namespace nodecudnn

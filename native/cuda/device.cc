@@ -1,0 +1,140 @@
+#include <cstdlib>
+#include <cstring>
+
+#include "cuda/context.h"
+#include "cuda/device_memory.h"
+
+namespace nodecudnn {
+namespace {
+
+bool isSet(const char* name, const char* value) {
+  const char* actual = std::getenv(name);
+  return actual != nullptr && std::strcmp(actual, value) == 0;
+}
+
+}  // namespace
+
+Conv2dMath mathOfEnvironment() {
+  return {!isSet("NODE_CUDNN_TF32", "0"), isSet("NODE_CUDNN_DETERMINISTIC", "1")};
+}
+
+Context::Context(int device, Allocator& allocator)
+    : device(device), math(mathOfEnvironment()), allocator_(allocator) {}
+
+Context::~Context() {
+  if (!stream_) return;
+  cudaStreamSynchronize(stream_.get());
+  DeviceMemory::of(device).leave(stream_.get());
+}
+
+cudaStream_t Context::stream() {
+  if (!stream_) {
+    CUDA_CHECK(cudaSetDevice(device));
+    OwnedStream stream = makeStream();
+    DeviceMemory::of(device).join(stream.get());
+    stream_ = std::move(stream);
+  }
+  return stream_.get();
+}
+
+cudnnHandle_t Context::cudnn() {
+  if (!cudnn_) cudnn_ = makeCudnn(stream());
+  return cudnn_.get();
+}
+
+cublasHandle_t Context::cublas() {
+  if (!cublas_) {
+    const cudaStream_t compute = stream();
+    if (!cublasWorkspace_) cublasWorkspace_ = allocator_.allocate(kCublasWorkspaceBytes, Use::Workspace);
+    cublas_ = makeCublas(compute, cublasWorkspace_->data());
+  }
+  return cublas_.get();
+}
+
+Transfers& Context::transfers() {
+  if (!transfers_) transfers_.emplace(allocator_, stream());
+  return *transfers_;
+}
+
+Fault* Context::fault() {
+  if (!fault_) {
+    const cudaStream_t compute = stream();
+    auto block = allocator_.allocate(sizeof(Fault), Use::Workspace);
+    CUDA_CHECK(cudaMemsetAsync(block->data(), 0, sizeof(Fault), compute));
+    fault_ = std::move(block);
+  }
+  return static_cast<Fault*>(fault_->data());
+}
+
+void Context::checkFault() {
+  if (!fault_) return;
+  Fault fault{};
+  transfers().download(&fault, fault_->data(), sizeof fault);
+  if (fault.kind == Fault::kNone) return;
+  CUDA_CHECK(cudaMemsetAsync(fault_->data(), 0, sizeof fault, stream()));
+  switch (fault.kind) {
+    case Fault::kNotFinite:
+      throw Error(ErrorCode::NotFinite,
+                  "Expected finite weights after a step of the optimizer but received NaN or infinity");
+    case Fault::kLabel:
+      throw Error(ErrorCode::Argument, concat("Expected label in [0, ", fault.limit, ") for labels[",
+                                              fault.index, "] but received ", fault.value));
+    default:
+      throw Error(ErrorCode::Argument, concat("Expected a crop within the image for crops[", fault.index,
+                                              "] but received one that reaches beyond it"));
+  }
+}
+
+void* Context::workspace(int slot, size_t bytes) {
+  std::shared_ptr<Block>& block = workspaces_[slot];
+  if (!block || block->bytes() < bytes) {
+    stream();
+    block.reset();
+    block = allocator_.allocate(bytes, Use::Workspace);
+  }
+  return block->data();
+}
+
+void ContextDeleter::operator()(Context* context) const { delete context; }
+
+ContextPtr makeContext(int device, Allocator& allocator) {
+  return ContextPtr(std::make_unique<Context>(device, allocator).release());
+}
+
+int deviceCount() {
+  static const int found = [] {
+    int count = 0;
+    return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
+  }();
+  return found;
+}
+
+void* allocateDeviceMemory(int device, size_t bytes) { return DeviceMemory::of(device).allocate(bytes); }
+void freeDeviceMemory(int device, void* data, size_t) { DeviceMemory::of(device).release(data); }
+
+void upload(Context& context, void* device, const void* host, size_t bytes) {
+  context.transfers().upload(device, host, bytes);
+}
+
+void download(Context& context, void* host, const void* device, size_t bytes) {
+  context.transfers().download(host, device, bytes);
+  context.checkFault();
+}
+
+void finish(Context& context) {
+  CUDA_CHECK(cudaStreamSynchronize(context.stream()));
+  context.checkFault();
+}
+
+void copyBetweenDevices(Context& context, const Tensor& source, Tensor& target) {
+  const cudaStream_t stream = context.stream();
+  cudaPointerAttributes attributes{};
+  CUDA_CHECK(cudaPointerGetAttributes(&attributes, source.data));
+  DeviceMemory::of(attributes.device)
+      .copyTo(context.device, stream, target.data, source.data, target.bytes());
+}
+
+/// The device's threads are not ours to count.
+void setThreads(Context&, int) {}
+
+}  // namespace nodecudnn

@@ -1,0 +1,88 @@
+#include "cuda/device_memory.h"
+
+#include <algorithm>
+#include <map>
+
+namespace nodecudnn {
+
+DeviceMemory& DeviceMemory::of(int device) {
+  static std::mutex mutex;
+  // Never destroyed: at exit CUDA may be gone before what is static here.
+  static auto* const all = std::make_unique<std::map<int, DeviceMemory>>().release();
+  std::lock_guard<std::mutex> lock(mutex);
+  return all->try_emplace(device, device).first->second;
+}
+
+cudaStream_t DeviceMemory::poolStream() {
+  if (!pool_) pool_ = makeStream();
+  return pool_.get();
+}
+
+void* DeviceMemory::allocate(size_t bytes) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  const CurrentDevice current(device_);
+  void* data = nullptr;
+  const cudaError_t status = cudaMallocAsync(&data, std::max<size_t>(bytes, 1), poolStream());
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    return nullptr;
+  }
+  if (failed(status)) throw CudaError("cudaMallocAsync", describeFailure(status), concat(bytes, " bytes"));
+  for (cudaStream_t stream : joined_) order(poolStream(), stream);
+  return data;
+}
+
+void DeviceMemory::release(void* data) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  try {
+    const CurrentDevice current(device_);
+    for (cudaStream_t stream : joined_) order(stream, poolStream());
+    CUDA_CHECK(cudaFreeAsync(data, poolStream()));
+  } catch (const Error&) {
+    // The device is lost, and its memory with it: whoever reads from it is told.
+  }
+}
+
+void DeviceMemory::join(cudaStream_t stream) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  const CurrentDevice current(device_);
+  order(poolStream(), stream);
+  joined_.push_back(stream);
+}
+
+void DeviceMemory::leave(cudaStream_t stream) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  joined_.erase(std::remove(joined_.begin(), joined_.end(), stream), joined_.end());
+}
+
+void DeviceMemory::letReach(int otherDevice) {
+  if (std::find(reachedFrom_.begin(), reachedFrom_.end(), otherDevice) != reachedFrom_.end()) return;
+  int possible = 0;
+  CUDA_CHECK(cudaDeviceCanAccessPeer(&possible, otherDevice, device_));
+  if (possible != 0) {
+    cudaMemPool_t pool = nullptr;
+    CUDA_CHECK(cudaDeviceGetDefaultMemPool(&pool, device_));
+    cudaMemAccessDesc access{};
+    access.location.type = cudaMemLocationTypeDevice;
+    access.location.id = otherDevice;
+    access.flags = cudaMemAccessFlagsProtReadWrite;
+    CUDA_CHECK(cudaMemPoolSetAccess(pool, &access, 1));
+  }
+  reachedFrom_.push_back(otherDevice);
+}
+
+void DeviceMemory::copyTo(int otherDevice, cudaStream_t stream, void* target, const void* source,
+                          size_t bytes) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  letReach(otherDevice);
+  {
+    const CurrentDevice current(device_);
+    for (cudaStream_t mine : joined_) order(mine, stream);
+  }
+  const CurrentDevice current(otherDevice);
+  CUDA_CHECK(cudaMemcpyPeerAsync(target, otherDevice, source, device_, bytes, stream));
+  // The source's block may be used again as soon as this returns.
+  for (cudaStream_t mine : joined_) order(stream, mine);
+}
+
+}  // namespace nodecudnn

@@ -1,0 +1,38 @@
+#pragma once
+#include <mutex>
+#include <vector>
+
+#include "cuda/owned.h"
+
+namespace nodecudnn {
+
+/// One device's memory, and the streams that compute there: one of each environment. Any thread may use it.
+///
+/// Invariant: later work of every joined stream may use what `allocate` gave; what `release` took is given
+/// again, or back to the system, only after the earlier work of all of them.
+class DeviceMemory {
+ public:
+  static DeviceMemory& of(int device);
+
+  explicit DeviceMemory(int device) : device_(device) {}
+  /// Null where there is none left.
+  void* allocate(size_t bytes);
+  void release(void* data);
+
+  void join(cudaStream_t stream);
+  void leave(cudaStream_t stream);
+  /// Copies from this device to memory of another, in the order of `stream`, which is that one's.
+  void copyTo(int otherDevice, cudaStream_t stream, void* target, const void* source, size_t bytes);
+
+ private:
+  cudaStream_t poolStream();
+  void letReach(int otherDevice);
+
+  const int device_;
+  std::mutex mutex_;
+  OwnedStream pool_;  // Only allocates and frees.
+  std::vector<cudaStream_t> joined_;
+  std::vector<int> reachedFrom_;
+};
+
+}  // namespace nodecudnn

@@ -1,0 +1,67 @@
+#include "core/ops.h"
+#include "cuda/context.h"
+
+namespace nodecudnn {
+
+void biasReluBackward(Context& context, const Tensor* y, const Tensor& dy, Tensor* dz, Tensor* dbias) {
+  CHECK(y != nullptr || dz == nullptr, "Expected y for a biasReluBackward that writes dz");
+  CHECK(dy.shape.rank() > 0, "Expected at least one dimension for dy of biasReluBackward");
+  if (y != nullptr) checkShape("y", y->shape, dy.shape);
+  if (dz != nullptr) checkShape("dz", dz->shape, dy.shape);
+  if (dbias == nullptr) {
+    if (dz != nullptr) reluBackward(context, *y, dy, *dz);
+    return;
+  }
+  const int64_t channels = dy.shape[dy.shape.rank() - 1];
+  checkShape("dbias", dbias->shape, Shape{channels});
+  const int64_t rows = channels > 0 ? dy.count() / channels : 0;
+  double* partials = context.workspace<double>(0, kernels::columnSumChunks(rows) * channels);
+  kernels::biasReluBackward(context.stream(), rows, channels, y != nullptr ? y->f32() : nullptr, dy.f32(),
+                            dz != nullptr ? dz->f32() : nullptr, partials, dbias->f32());
+}
+
+void relu(Context& context, const Tensor& x, Tensor& y) {
+  checkShape("y", y.shape, x.shape);
+  kernels::relu(context.stream(), x.count(), x.f32(), y.f32());
+}
+
+void reluBackward(Context& context, const Tensor& y, const Tensor& dy, Tensor& dx) {
+  checkShape("dy", dy.shape, y.shape);
+  checkShape("dx", dx.shape, y.shape);
+  kernels::reluBackward(context.stream(), y.count(), y.f32(), dy.f32(), dx.f32());
+}
+
+void tanh(Context& context, const Tensor& x, Tensor& y) {
+  checkShape("y", y.shape, x.shape);
+  kernels::tanh(context.stream(), x.count(), x.f32(), y.f32());
+}
+
+void tanhBackward(Context& context, const Tensor& y, const Tensor& dy, Tensor& dx) {
+  checkShape("dy", dy.shape, y.shape);
+  checkShape("dx", dx.shape, y.shape);
+  kernels::tanhBackward(context.stream(), y.count(), y.f32(), dy.f32(), dx.f32());
+}
+
+void add(Context& context, const Tensor& a, const Tensor& b, Tensor& y) {
+  checkShape("b", b.shape, a.shape);
+  checkShape("y", y.shape, a.shape);
+  kernels::add(context.stream(), a.count(), a.f32(), b.f32(), y.f32());
+}
+
+void scale(Context& context, const ScaleParams& params, const Tensor& x, Tensor& y) {
+  checkShape("y", y.shape, x.shape);
+  kernels::scale(context.stream(), x.count(), static_cast<float>(params.factor), x.f32(), y.f32());
+}
+
+void fill(Context& context, const FillParams& params, Tensor& y) {
+  switch (y.dtype) {
+    case DType::Float32:
+      return kernels::fill(context.stream(), y.count(), static_cast<float>(params.value), y.f32());
+    case DType::Int32:
+      return kernels::fill(context.stream(), y.count(), static_cast<int32_t>(params.value), y.i32());
+    case DType::UInt8:
+      return kernels::fill(context.stream(), y.count(), static_cast<uint8_t>(params.value), y.u8());
+  }
+}
+
+}  // namespace nodecudnn

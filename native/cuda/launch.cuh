@@ -1,0 +1,87 @@
+#pragma once
+#include <algorithm>
+
+#include "cuda/error.h"
+
+/// The only two ways in which a kernel starts. By nvcc they launch functors on the device; any other compiler
+/// makes loops of them, so that the same functors run on a CPU.
+
+#ifdef __CUDACC__
+#define DEVICE __device__
+#else
+#define DEVICE
+#endif
+
+namespace nodecudnn {
+
+/// The threads that share a row: a warp on a device, one thread on a CPU. Each takes the columns rank, rank +
+/// size, … All of them call `sum` and `max`, which give all the same.
+struct Group {
+  int rank, size;
+
+  template <class T>
+  DEVICE T sum(T value) const {
+#ifdef __CUDA_ARCH__
+    for (int distance = 16; distance > 0; distance /= 2) value += __shfl_xor_sync(~0u, value, distance);
+#endif
+    return value;
+  }
+  DEVICE float max(float value) const {
+#ifdef __CUDA_ARCH__
+    for (int distance = 16; distance > 0; distance /= 2)
+      value = fmaxf(value, __shfl_xor_sync(~0u, value, distance));
+#endif
+    return value;
+  }
+};
+
+#ifdef __CUDACC__
+constexpr int kBlockThreads = 256;
+constexpr int kWarpThreads = 32;
+constexpr int64_t kMaxBlocks = int64_t{1} << 20;  // More elements than that gives: each thread takes several.
+
+template <class Functor>
+__global__ void __launch_bounds__(kBlockThreads) eachKernel(int64_t n, Functor functor) {
+  const int64_t step = int64_t{gridDim.x} * kBlockThreads;
+  for (int64_t i = int64_t{blockIdx.x} * kBlockThreads + threadIdx.x; i < n; i += step) functor(i);
+}
+
+template <class Functor>
+__global__ void __launch_bounds__(kBlockThreads) rowsKernel(int64_t n, Functor functor) {
+  constexpr int kRows = kBlockThreads / kWarpThreads;
+  const Group group{static_cast<int>(threadIdx.x) % kWarpThreads, kWarpThreads};
+  const int64_t step = int64_t{gridDim.x} * kRows;
+  for (int64_t row = int64_t{blockIdx.x} * kRows + threadIdx.x / kWarpThreads; row < n; row += step)
+    functor(group, row);
+}
+
+inline unsigned blocksFor(int64_t n, int64_t perBlock) {
+  return static_cast<unsigned>(std::min(kMaxBlocks, (n + perBlock - 1) / perBlock));
+}
+#endif
+
+/// functor(i) for each i in [0, n), in any order.
+template <class Functor>
+void each([[maybe_unused]] cudaStream_t stream, int64_t n, Functor functor) {
+#ifdef __CUDACC__
+  if (n == 0) return;
+  eachKernel<<<blocksFor(n, kBlockThreads), kBlockThreads, 0, stream>>>(n, functor);
+  CUDA_CHECK(cudaGetLastError(), "a kernel over ", n, " elements");
+#else
+  for (int64_t i = 0; i < n; ++i) functor(i);
+#endif
+}
+
+/// functor(group, row) for each row in [0, n), in any order, by all threads of a group.
+template <class Functor>
+void rows([[maybe_unused]] cudaStream_t stream, int64_t n, Functor functor) {
+#ifdef __CUDACC__
+  if (n == 0) return;
+  rowsKernel<<<blocksFor(n, kBlockThreads / kWarpThreads), kBlockThreads, 0, stream>>>(n, functor);
+  CUDA_CHECK(cudaGetLastError(), "a kernel over ", n, " rows");
+#else
+  for (int64_t row = 0; row < n; ++row) functor(Group{0, 1}, row);
+#endif
+}
+
+}  // namespace nodecudnn
