@@ -1,0 +1,2 @@
+// Our kernels as loops.
+#include "cuda/kernels.cu"
