@@ -7,7 +7,9 @@ const [, , folders = '', out = ''] = process.argv;
 const headers = folders.split(';').map((folder) => join(folder, 'cuda.h'));
 const text = readFileSync(headers.find(existsSync) ?? '', 'utf8');
 const names = new Set([...text.matchAll(/\b(cu[A-Z]\w*)\s*\(/g)].map(([, name]) => name ?? ''));
-for (const [, plain = '', versioned = ''] of text.matchAll(/^\s*#\s*define\s+(cu[A-Z]\w*)\s+(?:__CUDA_API_PT\w+\()?(cu[A-Z]\w*)/gm)) {
+for (const [, plain = '', versioned = ''] of text.matchAll(
+  /^\s*#\s*define\s+(cu[A-Z]\w*)\s+(?:__CUDA_API_PT\w+\()?(cu[A-Z]\w*)/gm,
+)) {
   names.add(plain).add(versioned);
 }
 
