@@ -48,6 +48,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 const MAY_INCLUDE: Record<string, readonly string[]> = {
   core: ['core'],
   cpu: ['core', 'cpu', 'oneapi'],
+  cuda: ['core', 'cuda'],
   bind: ['core', 'bind', 'napi.h'],
 };
 
@@ -79,7 +80,7 @@ describe('layering', () => {
   }
 
   for (const [room, allowed] of Object.entries(MAY_INCLUDE)) {
-    for (const file of filesOf(`native/${room}`, ['.h', '.cc'])) {
+    for (const file of filesOf(`native/${room}`, ['.h', '.cc', '.cu', '.cuh'])) {
       it(`${file} includes only what its room may`, () => {
         const text = readFileSync(join(root, file), 'utf8');
         for (const [, path = ''] of text.matchAll(/#include [<"]([^>"]+)[>"]/g)) {
@@ -90,4 +91,11 @@ describe('layering', () => {
       });
     }
   }
+
+  it('one source includes cudnn-frontend, which takes half a minute to compile', () => {
+    const includes = filesOf('native/cuda', ['.h', '.cc', '.cu', '.cuh']).filter((file) =>
+      /#include [<"]cudnn_frontend/.test(readFileSync(join(root, file), 'utf8')),
+    );
+    expect(includes).to.deep.equal(['native/cuda/conv2d_graph.cc']);
+  });
 });

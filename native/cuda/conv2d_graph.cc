@@ -1,6 +1,7 @@
 #include "cuda/conv2d_graph.h"
 
 #include <cudnn_frontend.h>
+#include <nvrtc.h>
 
 #include "cuda/libraries.h"
 
