@@ -149,5 +149,6 @@ function decodeReason(error: unknown): string {
   const lines = reasonOf(error)
     .split('\n')
     .map((line) => line.trim());
-  return lines.filter((line) => line !== '' && !line.includes('bad seek')).join('; ') || 'unknown reason';
+  const told = lines.filter((line) => line !== '' && line !== 'Unknown error' && !line.includes('bad seek'));
+  return told.join('; ') || 'damaged, or cut short';
 }
