@@ -106,21 +106,25 @@ Napi::Value read(const Napi::CallbackInfo& info) {
   return promise;
 }
 
+/// An operation on the handles of an array, which are of one device.
+Launch launchOn(const Napi::CallbackInfo& info, const char* name, bool written) {
+  const Napi::Array handles = info[0].As<Napi::Array>();
+  Launch launch(info.Env(), name);
+  for (uint32_t i = 0; i < handles.Length(); ++i)
+    launch.use(unwrapHandle(info.Env(), static_cast<napi_value>(handles[i])), written);
+  return launch;
+}
+
 /// check(handles of one device) → promise; rejects where one of them is poisoned.
 Napi::Value check(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const Napi::Array handles = info[0].As<Napi::Array>();
-  Launch launch(env, "check");
-  for (uint32_t i = 0; i < handles.Length(); ++i)
-    launch.use(unwrapHandle(env, static_cast<napi_value>(handles[i])), false);
+  Launch launch = launchOn(info, "check", false);
   Completions* completions = &Environment::of(env).completions;
   const auto [id, promise] = completions->expect(env, env.Undefined());
   deviceOf(info, launch.device)
       .stream.pushAwaited(
           {"check", {}, {}, [=, id = id, fates = std::move(launch.operation.reads)](Context& context) {
-             std::shared_ptr<const Failure> failure;
-             for (const FatePtr& fate : fates)
-               if (!failure) failure = fate->failure();
+             auto failure = firstFailure(fates);
              if (!failure) failure = attempt("check", [&] { finish(context); });
              completions->settle(id, failure);
            }});
@@ -155,10 +159,7 @@ void transfer(const Napi::CallbackInfo& info) {
 
 /// together(handles of one device): those that are poisoned poison all.
 void together(const Napi::CallbackInfo& info) {
-  const Napi::Array handles = info[0].As<Napi::Array>();
-  Launch launch(info.Env(), "together");
-  for (uint32_t i = 0; i < handles.Length(); ++i)
-    launch.use(unwrapHandle(info.Env(), static_cast<napi_value>(handles[i])), true);
+  Launch launch = launchOn(info, "together", true);
   launch.operation.run = [](Context&) {};
   deviceOf(info, launch.device).stream.push(std::move(launch.operation));
 }

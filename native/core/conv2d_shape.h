@@ -1,4 +1,6 @@
 #pragma once
+#include <array>
+
 #include "core/ops.h"
 
 namespace nodecudnn {
@@ -13,6 +15,10 @@ struct Conv2dShape {
   int64_t groupK() const { return k / groups; }
   /// Elements of one filter.
   int64_t filter() const { return r * s * groupC(); }
+  /// All of it, for the key of a plan.
+  std::array<int64_t, 16> numbers() const {
+    return {n, h, w, c, k, r, s, strideH, strideW, padH, padW, dilationH, dilationW, groups, relu, bias};
+  }
 };
 
 enum class Conv2dPass { Forward, Data, Filter };
@@ -22,7 +28,7 @@ inline int64_t conv2dOutputSize(int64_t size, int64_t kernel, int64_t stride, in
   return (size + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1;
 }
 
-/// The numbers of the convolution of `x` with `w` to `y`, which fit together. Its relu and bias are false.
+/// Of the convolution of `x` with `w` to `y`, which fit together; without ReLU and bias.
 inline Conv2dShape shapeOf(const Conv2dParams& p, const Tensor& x, const Tensor& w, const Tensor& y) {
   CHECK(x.shape.rank() == 4 && w.shape.rank() == 4 && y.shape.rank() == 4,
         "Expected rank 4 for the tensors of conv2d but received ", x.shape, ", ", w.shape, " and ", y.shape);
@@ -35,6 +41,17 @@ inline Conv2dShape shapeOf(const Conv2dParams& p, const Tensor& x, const Tensor&
                           conv2dOutputSize(q.w, q.s, q.strideW, q.padW, q.dilationW), q.k}),
         "Expected another shape for the output of conv2d of ", x.shape, " and ", w.shape, " but received ",
         y.shape);
+  return q;
+}
+
+/// Of a forward.
+inline Conv2dShape shapeOf(const Conv2dParams& p, const Tensor& x, const Tensor& w, const Tensor* bias,
+                           const Tensor& y) {
+  Conv2dShape q = shapeOf(p, x, w, y);
+  q.relu = p.relu;
+  q.bias = bias != nullptr;
+  CHECK(bias == nullptr || bias->shape == Shape{q.k}, "Expected ", q.k,
+        " elements for the bias of conv2d but received ", bias->shape);
   return q;
 }
 

@@ -15,6 +15,12 @@ std::shared_ptr<const Failure> attempt(const char* op, const std::function<void(
   }
 }
 
+std::shared_ptr<const Failure> firstFailure(const std::vector<FatePtr>& fates) {
+  for (const FatePtr& fate : fates)
+    if (auto failure = fate->failure()) return failure;
+  return nullptr;
+}
+
 void Event::pass() {
   {
     std::lock_guard<std::mutex> lock(mutex_);
@@ -118,13 +124,8 @@ void Stream::run(int device) {
 
 void Stream::execute(Operation& operation, Context& context) {
   using Kind = Operation::Kind;
-  std::shared_ptr<const Failure> failure;
-  const auto findFailure = [&failure](const std::vector<FatePtr>& fates) {
-    for (const FatePtr& fate : fates)
-      if (!failure) failure = fate->failure();
-  };
-  findFailure(operation.reads);
-  if (operation.kind != Kind::Overwrite) findFailure(operation.writes);
+  std::shared_ptr<const Failure> failure = firstFailure(operation.reads);
+  if (!failure && operation.kind != Kind::Overwrite) failure = firstFailure(operation.writes);
   if (failure) {
     if (operation.kind == Kind::Update) return;
   } else {

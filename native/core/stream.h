@@ -34,6 +34,8 @@ class Fate {
   std::shared_ptr<const Failure> failure_;
 };
 using FatePtr = std::shared_ptr<Fate>;
+/// Null where all are valid.
+std::shared_ptr<const Failure> firstFailure(const std::vector<FatePtr>& fates);
 
 /// A point in a stream's order that another stream can wait for. It also passes when the work before it was
 /// dropped.

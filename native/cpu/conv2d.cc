@@ -16,12 +16,7 @@ void run(Context& context, Conv2dPass pass, const Conv2dShape& shape, const Tens
 
 void conv2d(Context& context, const Conv2dParams& params, const Tensor& x, const Tensor& w,
             const Tensor* bias, Tensor& y) {
-  Conv2dShape shape = shapeOf(params, x, w, y);
-  shape.relu = params.relu;
-  shape.bias = bias != nullptr;
-  CHECK(bias == nullptr || bias->shape == Shape{shape.k}, "Expected ", shape.k,
-        " elements for the bias of conv2d but received ", bias->shape);
-  run(context, Conv2dPass::Forward, shape, x, w, bias, y);
+  run(context, Conv2dPass::Forward, shapeOf(params, x, w, bias, y), x, w, bias, y);
 }
 
 void conv2dBackwardData(Context& context, const Conv2dParams& params, const Tensor& dy, const Tensor& w,

@@ -124,26 +124,9 @@ void run(Context& context, Conv2dPass pass, const Conv2dShape& q, const float* a
   const auto make = pass == Conv2dPass::Forward ? makeForward
                     : pass == Conv2dPass::Data  ? makeData
                                                 : makeFilter;
-  const PlanKey key{static_cast<int64_t>(PlanKind::Conv2d),
-                    static_cast<int64_t>(pass),
-                    static_cast<int64_t>(kVariant),
-                    context.threads,
-                    q.n,
-                    q.h,
-                    q.w,
-                    q.c,
-                    q.k,
-                    q.r,
-                    q.s,
-                    q.strideH,
-                    q.strideW,
-                    q.padH,
-                    q.padW,
-                    q.dilationH,
-                    q.dilationW,
-                    q.groups,
-                    q.relu,
-                    q.bias};
+  PlanKey key{static_cast<int64_t>(PlanKind::Conv2d), static_cast<int64_t>(pass),
+              static_cast<int64_t>(kVariant), context.threads};
+  for (int64_t number : q.numbers()) key.push_back(number);
   const auto plan = context.plans.get<OneDnnPlan>(key, [&] { return make(context, kVariant, q); });
   if (bias != nullptr)
     plan->run(context, {a, b, bias}, out);

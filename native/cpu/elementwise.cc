@@ -2,6 +2,7 @@
 #include <cstring>
 #include <vector>
 
+#include "core/arguments.h"
 #include "cpu/kernel.h"
 
 // `ivdep`: outputs may be inputs, but each iteration only writes what it alone reads.
@@ -138,16 +139,11 @@ SIMD_CLONES void biasReluChunk(int64_t begin, int64_t end, int64_t channels, con
 }  // namespace
 
 void biasReluBackward(Context& context, const Tensor* y, const Tensor& dy, Tensor* dz, Tensor* dbias) {
-  CHECK(y != nullptr || dz == nullptr, "Expected y for a biasReluBackward that writes dz");
-  CHECK(dy.shape.rank() > 0, "Expected at least one dimension for dy of biasReluBackward");
-  if (y != nullptr) checkShape("y", y->shape, dy.shape);
-  if (dz != nullptr) checkShape("dz", dz->shape, dy.shape);
+  const int64_t channels = channelsOfBiasRelu(y, dy, dz, dbias);
   if (dbias == nullptr) {
     if (dz != nullptr) reluBackward(context, *y, dy, *dz);
     return;
   }
-  const int64_t channels = dy.shape[dy.shape.rank() - 1];
-  checkShape("dbias", dbias->shape, Shape{channels});
   const float *mask = y != nullptr ? y->f32() : nullptr, *gradient = dy.f32();
   float *out = dz != nullptr ? dz->f32() : nullptr, *sum = dbias->f32();
 

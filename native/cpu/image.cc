@@ -2,6 +2,7 @@
 #include <cstring>
 #include <vector>
 
+#include "core/arguments.h"
 #include "cpu/kernel.h"
 
 namespace nodecudnn {
@@ -68,17 +69,8 @@ SIMD_CLONES void cropRows(const Crop& crop, int64_t begin, int64_t end, uint8_t*
 
 void prepareImages(Context& context, const Tensor& images, const Tensor& crops, const Tensor& mean,
                    const Tensor& scale, const Tensor* shift, Tensor& y) {
-  checkRank("images", images.shape, 4);
-  checkRank("y", y.shape, 4);
+  const bool meanIsImage = isMeanImage(images, crops, mean, scale, shift, y);
   const int64_t count = images.shape[0], height = images.shape[1], width = images.shape[2];
-  CHECK(images.shape[3] == kChannels, "Expected 3 channels for images but received shape ", images.shape);
-  CHECK(y.shape[1] > 0 && y.shape[2] > 0, "Expected a positive size for y but received shape ", y.shape);
-  checkShape("y", y.shape, Shape{count, y.shape[1], y.shape[2], kChannels});
-  checkShape("crops", crops.shape, Shape{count, 3});
-  checkShape("scale", scale.shape, Shape{kChannels});
-  if (shift != nullptr) checkShape("shift", shift->shape, Shape{count, kChannels});
-  const bool meanIsImage = mean.shape.rank() == 3;
-  checkShape("mean", mean.shape, meanIsImage ? Shape{height, width, kChannels} : Shape{kChannels});
 
   const Crop crop{height,      width,       y.shape[1],
                   y.shape[2],  images.u8(), crops.i32(),

@@ -1,4 +1,4 @@
-#include "core/ops.h"
+#include "core/arguments.h"
 #include "cpu/context.h"
 #include "cpu/gemm.h"
 #include "cpu/kernel.h"
@@ -61,34 +61,23 @@ void multiply(Context& context, int64_t m, int64_t n, int64_t k, const float* a,
 
 void linear(Context& context, const LinearParams& params, const Tensor& x, const Tensor& w,
             const Tensor* bias, Tensor& y) {
-  const int64_t m = x.shape[0], n = w.shape[0], k = w.shape[1];
-  checkShape("x of linear", x.shape, {m, k});
-  checkShape("y of linear", y.shape, {m, n});
-  if (bias != nullptr) checkShape("bias of linear", bias->shape, {n});
+  const auto [m, n, k] = productOfLinear(x, w, bias, y);
   multiplyTransposed(context, m, n, k, x.f32(), w.f32(), bias != nullptr ? bias->f32() : nullptr, params.relu,
                      y.f32());
 }
 
 void linearBackwardData(Context& context, const Tensor& dy, const Tensor& w, Tensor& dx) {
-  const int64_t m = dy.shape[0], n = w.shape[1], k = w.shape[0];
-  checkShape("dy of linear", dy.shape, {m, k});
-  checkShape("dx of linear", dx.shape, {m, n});
+  const auto [m, n, k] = productOfLinearData(dy, w, dx);
   multiply(context, m, n, k, dy.f32(), w.f32(), dx.f32());
 }
 
 void linearBackwardWeight(Context&, const Tensor& x, const Tensor& dy, Tensor& dw) {
-  const int64_t m = dy.shape[1], n = x.shape[1], k = x.shape[0];
-  checkShape("dy of linear", dy.shape, {k, m});
-  checkShape("dw of linear", dw.shape, {m, n});
+  const auto [m, n, k] = productOfLinearWeight(x, dy, dw);
   gemm(true, false, m, n, k, dy.f32(), m, x.f32(), n, 0, dw.f32(), n);
 }
 
 void matmul(Context& context, const MatmulParams& params, const Tensor& a, const Tensor& b, Tensor& y) {
-  checkRank("a of matmul", a.shape, 2);
-  const int64_t m = a.shape[params.transposeA ? 1 : 0], k = a.shape[params.transposeA ? 0 : 1];
-  const int64_t n = b.shape[params.transposeB ? 0 : 1];
-  checkShape("b of matmul", b.shape, params.transposeB ? Shape{n, k} : Shape{k, n});
-  checkShape("y of matmul", y.shape, {m, n});
+  const auto [m, n, k] = productOfMatmul(params, a, b, y);
   if (params.transposeA)
     gemm(true, params.transposeB, m, n, k, a.f32(), m, b.f32(), b.shape[1], 0, y.f32(), n);
   else if (params.transposeB)

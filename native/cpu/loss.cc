@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/arguments.h"
 #include "cpu/kernel.h"
 
 namespace nodecudnn {
@@ -27,12 +28,6 @@ float maximum(int64_t count, const float* x) {
   for (int64_t i = 1; i < count; ++i)
     if (!(x[i] <= largest)) largest = x[i];
   return largest;
-}
-
-void checkClasses(const Tensor& x, const Tensor& y) {
-  checkRank("logits", x.shape, 2);
-  CHECK(x.shape[1] > 0, "Expected at least one class but received shape ", x.shape);
-  checkShape("y", y.shape, x.shape);
 }
 
 /// Before any work: what runs on several threads must not throw.

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "core/arguments.h"
 #include "cpu/kernel.h"
 
 namespace nodecudnn {
@@ -40,11 +41,6 @@ SIMD_CLONES bool sgdRange(int64_t count, float momentum, float decay, float rate
   return bad != 0;
 }
 
-/// `rate` and `rootScale` contain the bias corrections: w -= rate · m / (rootScale · sqrt(v) + eps)
-struct AdamFactors {
-  float beta1, beta2, gain1, gain2, decay, rate, rootScale, eps;
-};
-
 SIMD_CLONES bool adamRange(int64_t count, AdamFactors f, const float* __restrict g, float* __restrict w,
                            float* __restrict m, float* __restrict v) {
   int32_t bad = 0;
@@ -61,8 +57,7 @@ SIMD_CLONES bool adamRange(int64_t count, AdamFactors f, const float* __restrict
 }  // namespace
 
 void sgdStep(Context& context, const SgdParams& params, const Tensor& g, Tensor& w, Tensor& v) {
-  checkShape("g", g.shape, w.shape);
-  checkShape("v", v.shape, w.shape);
+  checkSgdStep(g, w, v);
   const float momentum = static_cast<float>(params.momentum), rate = static_cast<float>(params.lr);
   const float decay = static_cast<float>(params.weightDecay * params.lr);
   const float* gradient = g.f32();
@@ -73,20 +68,7 @@ void sgdStep(Context& context, const SgdParams& params, const Tensor& g, Tensor&
 }
 
 void adamStep(Context& context, const AdamParams& params, const Tensor& g, Tensor& w, Tensor& m, Tensor& v) {
-  CHECK(params.step > 0, "Expected positive integer for step of adamStep but received ", params.step);
-  checkShape("g", g.shape, w.shape);
-  checkShape("m", m.shape, w.shape);
-  checkShape("v", v.shape, w.shape);
-  const double step = static_cast<double>(params.step);
-  AdamFactors f;
-  f.beta1 = static_cast<float>(params.beta1);
-  f.beta2 = static_cast<float>(params.beta2);
-  f.gain1 = static_cast<float>(1 - params.beta1);
-  f.gain2 = static_cast<float>(1 - params.beta2);
-  f.decay = static_cast<float>(params.weightDecay);
-  f.rate = static_cast<float>(params.lr / (1 - std::pow(params.beta1, step)));
-  f.rootScale = static_cast<float>(1 / std::sqrt(1 - std::pow(params.beta2, step)));
-  f.eps = static_cast<float>(params.eps);
+  const AdamFactors f = factorsOfAdam(params, g, w, m, v);
   const float* gradient = g.f32();
   float *weight = w.f32(), *first = m.f32(), *second = v.f32();
   updateWeights(context, w, [&](int64_t begin, int64_t end) {

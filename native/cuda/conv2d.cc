@@ -6,26 +6,9 @@ namespace {
 void run(Context& context, Conv2dPass pass, const Conv2dShape& q, const Tensor& a, const Tensor& b,
          const Tensor* bias, Tensor& out) {
   const Conv2dMath& math = context.math;
-  const PlanKey key{static_cast<int64_t>(PlanKind::Conv2d),
-                    static_cast<int64_t>(pass),
-                    q.n,
-                    q.h,
-                    q.w,
-                    q.c,
-                    q.k,
-                    q.r,
-                    q.s,
-                    q.strideH,
-                    q.strideW,
-                    q.padH,
-                    q.padW,
-                    q.dilationH,
-                    q.dilationW,
-                    q.groups,
-                    q.relu,
-                    q.bias,
-                    math.tf32,
-                    math.deterministic};
+  PlanKey key{static_cast<int64_t>(PlanKind::Conv2d), static_cast<int64_t>(pass), math.tf32,
+              math.deterministic};
+  for (int64_t number : q.numbers()) key.push_back(number);
   const auto plan =
       context.plans.get<Conv2dPlan>(key, [&] { return Conv2dPlanner(context.cudnn()).plan(pass, q, math); });
   void* workspace = plan->workspaceBytes() > 0 ? context.workspace(0, plan->workspaceBytes()) : nullptr;
@@ -36,12 +19,7 @@ void run(Context& context, Conv2dPass pass, const Conv2dShape& q, const Tensor& 
 
 void conv2d(Context& context, const Conv2dParams& params, const Tensor& x, const Tensor& w,
             const Tensor* bias, Tensor& y) {
-  Conv2dShape shape = shapeOf(params, x, w, y);
-  shape.relu = params.relu;
-  shape.bias = bias != nullptr;
-  CHECK(bias == nullptr || bias->shape == Shape{shape.k}, "Expected ", shape.k,
-        " elements for the bias of conv2d but received ", bias->shape);
-  run(context, Conv2dPass::Forward, shape, x, w, bias, y);
+  run(context, Conv2dPass::Forward, shapeOf(params, x, w, bias, y), x, w, bias, y);
 }
 
 void conv2dBackwardData(Context& context, const Conv2dParams& params, const Tensor& dy, const Tensor& w,

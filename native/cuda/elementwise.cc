@@ -1,19 +1,14 @@
-#include "core/ops.h"
+#include "core/arguments.h"
 #include "cuda/context.h"
 
 namespace nodecudnn {
 
 void biasReluBackward(Context& context, const Tensor* y, const Tensor& dy, Tensor* dz, Tensor* dbias) {
-  CHECK(y != nullptr || dz == nullptr, "Expected y for a biasReluBackward that writes dz");
-  CHECK(dy.shape.rank() > 0, "Expected at least one dimension for dy of biasReluBackward");
-  if (y != nullptr) checkShape("y", y->shape, dy.shape);
-  if (dz != nullptr) checkShape("dz", dz->shape, dy.shape);
+  const int64_t channels = channelsOfBiasRelu(y, dy, dz, dbias);
   if (dbias == nullptr) {
     if (dz != nullptr) reluBackward(context, *y, dy, *dz);
     return;
   }
-  const int64_t channels = dy.shape[dy.shape.rank() - 1];
-  checkShape("dbias", dbias->shape, Shape{channels});
   const int64_t rows = channels > 0 ? dy.count() / channels : 0;
   double* partials = context.workspace<double>(0, kernels::columnSumChunks(rows) * channels);
   kernels::biasReluBackward(context.stream(), rows, channels, y != nullptr ? y->f32() : nullptr, dy.f32(),

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "core/adam_factors.h"
+
 /// Our kernels, as functions that enqueue them. Pointers are to device memory; `kernels.cu` defines them.
 namespace nodecudnn {
 
@@ -77,10 +79,6 @@ void topKHits(cudaStream_t, int64_t rows, int64_t classes, int64_t k, const floa
 void sgdStep(cudaStream_t, int64_t n, float momentum, float decay, float rate, const float* g, float* w,
              float* v, Fault*);
 
-/// `rate` and `rootScale` contain the bias corrections: w -= rate · m / (rootScale · sqrt(v) + eps)
-struct AdamFactors {
-  float beta1, beta2, gain1, gain2, decay, rate, rootScale, eps;
-};
 void adamStep(cudaStream_t, int64_t n, const AdamFactors&, const float* g, float* w, float* m, float* v,
               Fault*);
 

@@ -1,14 +1,8 @@
-#include "core/ops.h"
+#include "core/arguments.h"
 #include "cuda/context.h"
 
 namespace nodecudnn {
 namespace {
-
-void checkClasses(const Tensor& x, const Tensor& y) {
-  checkRank("logits", x.shape, 2);
-  CHECK(x.shape[1] > 0, "Expected at least one class but received shape ", x.shape);
-  checkShape("y", y.shape, x.shape);
-}
 
 /// The labels themselves the kernels check.
 void checkLabels(const Tensor& labels, const Shape& logits) {
