@@ -52,4 +52,5 @@ export type { EndEvent, EpochEvent, SkipEvent, StepEvent, TrainEvent } from './t
 export { ModelFile, saveModelFile } from './train/model_file.js';
 export type { ModelInfo } from './train/model_info.js';
 export type { Preprocessing } from './train/preprocessing.js';
-export { type Resumed, Trainer, type TrainerOptions } from './train/trainer.js';
+export { type Resumed, Trainer } from './train/trainer.js';
+export type { TrainerOptions } from './train/trainer_options.js';

@@ -1,28 +1,24 @@
 import type { Command } from 'commander';
 import type { Evaluation } from '../train/evaluate.js';
-import { examples, threads } from './options.js';
+import { addModelOptions, type ModelOptions, openModel } from './model.js';
+import { examples } from './options.js';
 import { count, describeSkipped, percent, writeJson, writeLine, writeNote } from './output.js';
 
-interface EvalOptions {
-  model: string;
+interface EvalOptions extends ModelOptions {
   data: string;
-  threads?: number;
-  device?: string;
   strict?: boolean;
   json?: boolean;
 }
 
 export function addEval(program: Command): void {
-  program
+  const command = program
     .command('eval')
     .summary('measure a model on a folder of pictures')
     .description(
       'Measures a model: loss, top-1 and top-5 over all pictures, and for each class. Classes go by name.',
-    )
-    .requiredOption('--model <path>', 'model file, or folder of checkpoints: its last one')
+    );
+  addModelOptions(command)
     .requiredOption('--data <dir>', 'pictures, a folder for each class')
-    .option('--threads <n>', 'of each operation (default: all cores)', threads)
-    .option('--device <name>', 'cpu, cpu:N, cuda or cuda:N (default: cpu)')
     .option('--strict', 'a file that is no picture, or cannot be read, is an error (default: it is left out)')
     .option('--json', 'one JSON object: {loss, top1, top5, skipped, perClass}, fractions of 0…1')
     .option('--verbose', 'stack trace of errors')
@@ -39,12 +35,8 @@ export function addEval(program: Command): void {
 
 /** What `alexnet eval --json` writes, in one line: the same bytes for the same model, pictures and threads. */
 async function evaluateFolder(options: EvalOptions): Promise<Evaluation> {
-  const { loadModel } = await import('../train/classifier.js');
   const { openFolder } = await import('./data.js');
-  const { Device } = await import('../device.js');
-  const device = Device.get(options.device);
-  if (options.threads !== undefined) device.setThreads(options.threads);
-  using classifier = await loadModel(options.model, { device });
+  using classifier = await openModel(options);
   const strict = options.strict ?? false;
   const folder = await openFolder(options.data, strict, classifier.classes);
   return await classifier.evaluate(folder, {

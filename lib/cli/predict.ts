@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import { reasonOf } from '../errors.js';
 import type { Prediction } from '../train/classifier.js';
-import { examples, positiveInteger, threads } from './options.js';
+import { addModelOptions, type ModelOptions, openModel } from './model.js';
+import { examples, positiveInteger } from './options.js';
 import { percent, writeJson, writeLine, writeNote } from './output.js';
 
 /** What `alexnet predict --json` writes for each picture, in a line. */
@@ -18,11 +19,8 @@ export type FilePredictions =
       error: string;
     };
 
-interface PredictOptions {
-  model: string;
+interface PredictOptions extends ModelOptions {
   top: number;
-  threads?: number;
-  device?: string;
   strict?: boolean;
   json?: boolean;
 }
@@ -31,14 +29,12 @@ interface PredictOptions {
 const BATCH = 32;
 
 export function addPredict(program: Command): void {
-  program
+  const command = program
     .command('predict')
     .summary('name what pictures show')
     .description('Classifies pictures: the likeliest classes of each, with their probabilities.')
-    .argument('<images...>', 'files of pictures')
-    .requiredOption('--model <path>', 'model file, or folder of checkpoints: its last one')
-    .option('--threads <n>', 'of each operation (default: all cores)', threads)
-    .option('--device <name>', 'cpu or cpu:N (default: cpu)')
+    .argument('<images...>', 'files of pictures');
+  addModelOptions(command)
     .option('--top <k>', 'so many classes, or all of fewer', positiveInteger, 5)
     .option(
       '--strict',
@@ -68,13 +64,9 @@ export function addPredict(program: Command): void {
 
 async function* predict(
   images: readonly string[],
-  { model, top, strict = false, ...options }: PredictOptions,
+  { top, strict = false, ...options }: PredictOptions,
 ): AsyncGenerator<FilePredictions> {
-  const { loadModel } = await import('../train/classifier.js');
-  const { Device } = await import('../device.js');
-  const device = Device.get(options.device);
-  if (options.threads !== undefined) device.setThreads(options.threads);
-  using classifier = await loadModel(model, { device });
+  using classifier = await openModel(options);
   const topK = Math.min(top, classifier.classes.length);
   for (let start = 0; start < images.length; start += BATCH) {
     const files = images.slice(start, start + BATCH);

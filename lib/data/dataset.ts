@@ -1,4 +1,4 @@
-import { DataError, expected, reasonOf } from '../errors.js';
+import { ArgumentError, DataError, expected, reasonOf } from '../errors.js';
 
 /** A picture and what it shows. */
 export interface Sample {
@@ -50,6 +50,12 @@ export interface Dataset {
    * a DataError is left out; any other error ends the reading.
    */
   get(index: number): Promise<Sample> | Sample;
+}
+
+/** @throws {ArgumentError} where the data set's classes are others, or in another order */
+export function expectClasses(name: string, dataset: Dataset, classes: readonly string[]): void {
+  if (JSON.stringify(dataset.classes) === JSON.stringify(classes)) return;
+  throw new ArgumentError(expected(`classes [${classes.join(', ')}]`, name, dataset.classes));
 }
 
 /** A sample for which `get` failed. */

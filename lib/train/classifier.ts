@@ -1,6 +1,6 @@
 import { noGrad } from '../autograd.js';
 import { expectInteger } from '../check.js';
-import type { Dataset, SkipOptions } from '../data/dataset.js';
+import { type Dataset, expectClasses, type SkipOptions } from '../data/dataset.js';
 import { decodeImage } from '../data/decode.js';
 import type { Device, DeviceLike } from '../device.js';
 import { ArgumentError, expected } from '../errors.js';
@@ -97,9 +97,7 @@ export class Classifier {
    * @throws {DataError} where hardly any picture can be read, or where strict, for the first that cannot be read
    */
   async evaluate(dataset: Dataset, options?: SkipOptions): Promise<Evaluation> {
-    if (JSON.stringify(dataset.classes) !== JSON.stringify(this.classes)) {
-      throw new ArgumentError(expected(`classes [${this.classes.join(', ')}]`, 'dataset', dataset.classes));
-    }
+    expectClasses('dataset', dataset, this.classes);
     return evaluate(this.model, this.#input, dataset, options);
   }
 

@@ -1,34 +1,25 @@
-import { join } from 'node:path';
 import { backward } from '../autograd.js';
-import { expectInteger, expectObject } from '../check.js';
-import type { Dataset, SkipOptions } from '../data/dataset.js';
+import { expectInteger } from '../check.js';
+import type { SkipOptions } from '../data/dataset.js';
 import { DECODER } from '../data/decode.js';
 import { type Batch, Loader } from '../data/loader.js';
 import { meanColour } from '../data/mean.js';
-import {
-  ArgumentError,
-  DataError,
-  expected,
-  FileWriteError,
-  NonFiniteError,
-  reasonOf,
-  TrainingError,
-} from '../errors.js';
-import { makeFolder } from '../io/folder.js';
-import { AlexNet } from '../models/alexnet.js';
+import { ArgumentError, DataError, expected, NonFiniteError, reasonOf, TrainingError } from '../errors.js';
 import { softmaxCrossEntropy, topKHits } from '../ops/index.js';
-import type { Optimizer } from '../optim/optimizer.js';
 import { ConstantLR, type Schedule } from '../optim/schedule.js';
 import { tidy } from '../scope.js';
 import { tensor } from '../tensor.js';
 import { packageVersion } from '../version.js';
+import { Checkpoints } from './checkpoints.js';
 import { evaluate, type Metrics } from './evaluate.js';
-import type { EndEvent, StepEvent, TrainEvent } from './events.js';
+import type { EndEvent, StepEvent } from './events.js';
 import { IdleClock } from './idle_clock.js';
-import { ModelFile, saveModelFile } from './model_file.js';
+import { ModelFile } from './model_file.js';
+import type { ModelInfo } from './model_info.js';
 import { InputPipeline, type Preprocessing } from './preprocessing.js';
 import { differences, expectSameRun } from './same_run.js';
 import { Skips } from './skips.js';
+import { checkOptions, type TrainerOptions } from './trainer_options.js';
 import {
   identityOf,
   NO_SUMS,
@@ -36,30 +27,7 @@ import {
   parseTrainingState,
   type TrainingState,
 } from './training_state.js';
-import { untilAborted } from './until_aborted.js';
-
-export interface TrainerOptions {
-  model: AlexNet;
-  optimizer: Optimizer;
-  /** Default: the optimizer's own rate throughout. */
-  schedule?: Schedule;
-  train: Dataset;
-  validation?: Dataset;
-  /** Pictures a step. Default 128. */
-  batchSize?: number;
-  /** Of shuffling, crops and mirroring. Default 0. */
-  seed?: number;
-  /** How pictures become inputs. Default: crops of 227 pixels, minus the training set's mean colour, times 1/60. */
-  preprocessing?: Preprocessing;
-  /** Folder of the checkpoints `last.safetensors` and `best.safetensors`; made if missing. Default: none are written. */
-  out?: string;
-  /** Anything JSON that should be found again in the checkpoints, such as where the data came from. */
-  notes?: Readonly<Record<string, unknown>>;
-  /** Ends the training at the first picture that cannot be read. Default false: such pictures are left out, and told. */
-  strict?: boolean;
-  /** Called in order; a `step` event as soon as its loss is known. */
-  onEvent?: (event: TrainEvent) => void;
-}
+import { ifAborted, untilAborted } from './until_aborted.js';
 
 /** Where a resumed run goes on. */
 export interface Resumed {
@@ -90,12 +58,10 @@ export class Trainer {
   readonly #loader: Loader;
   readonly #skips: Skips;
   readonly #idle = new IdleClock();
+  readonly #checkpoints: Checkpoints;
   #condition: 'ready' | 'busy' | 'failed' = 'ready';
   #progress: Progress = { epoch: 0, step: 0, sums: NO_SUMS, train: null, val: null, best: null };
   #input: InputPipeline | undefined;
-  #checkpoint: string | null = null;
-  /** The step of that checkpoint. */
-  #savedStep = 0;
   #lastStepMs = 0;
 
   /**
@@ -103,25 +69,12 @@ export class Trainer {
    *   updates what is not the model's
    */
   constructor(options: TrainerOptions) {
-    const { model, optimizer, train, validation, notes } = options;
-    if (!(model instanceof AlexNet)) throw new ArgumentError(expected('AlexNet', 'model', model));
-    const parameters = new Set(model.parameters());
-    for (const parameter of optimizer.parameters()) {
-      if (parameters.has(parameter)) continue;
-      throw new ArgumentError(`Expected parameters of the model for optimizer but received ${parameter}`);
-    }
-    this.#options = { ...options, ...(notes === undefined ? {} : { notes: copyOfJson(notes) }) };
+    const { model, train, validation } = options;
+    this.#options = checkOptions(options);
     this.#batchSize = expectInteger('batchSize', options.batchSize ?? 128, 1);
     this.#seed = expectInteger('seed', options.seed ?? 0, 0);
     this.#schedule = options.schedule ?? new ConstantLR();
-    if (train.classes.length !== model.config.classes) {
-      const what = `${model.config.classes} classes, as the model has,`;
-      throw new ArgumentError(expected(what, 'train data', train.classes.length));
-    }
-    if (validation !== undefined && JSON.stringify(validation.classes) !== JSON.stringify(train.classes)) {
-      const what = `classes [${train.classes.join(', ')}]`;
-      throw new ArgumentError(expected(what, 'validation data', validation.classes));
-    }
+    this.#checkpoints = new Checkpoints(options.out);
     const crop = options.preprocessing?.crop ?? model.inputSize;
     this.#skips = new Skips([train, validation], (event) => options.onEvent?.(event));
     const shuffled = { batchSize: this.#batchSize, training: true, seed: this.#seed };
@@ -178,8 +131,7 @@ export class Trainer {
       this.#setInput(file.info.preprocessing);
       const { epoch, step, sums, train, val, best } = state;
       this.#progress = { epoch, step, sums, train, val, best };
-      this.#checkpoint = file.path;
-      this.#savedStep = step;
+      this.#checkpoints.startFrom(file, state);
       return { epoch, stepOfEpoch: this.#stepOfEpoch, inexact: differences(state.facts, this.#facts()) };
     });
   }
@@ -207,8 +159,7 @@ export class Trainer {
   async fit(epochs: number, { signal }: { signal?: AbortSignal } = {}): Promise<EndEvent> {
     expectInteger('epochs', epochs, 1);
     return this.#exclusively('fit', async () => {
-      const { out, onEvent } = this.#options;
-      if (out !== undefined) await makeOut(out);
+      await this.#checkpoints.makeFolder();
       if (this.#input === undefined) {
         const preprocessing = this.#options.preprocessing ?? (await this.#defaultPreprocessing(signal));
         if (preprocessing !== undefined) this.#setInput(preprocessing);
@@ -224,10 +175,10 @@ export class Trainer {
         step,
         train,
         val,
-        checkpoint: this.#checkpoint,
+        checkpoint: this.#checkpoints.newest,
         skipped,
       };
-      onEvent?.(end);
+      this.#options.onEvent?.(end);
       return end;
     });
   }
@@ -297,8 +248,8 @@ export class Trainer {
 
   /** A checkpoint in the middle of an epoch, unless there is nothing new: what is there may be another run's. */
   async #saveSteps(reason?: DataError): Promise<void> {
-    if (this.#progress.step === this.#savedStep) return;
-    await this.#save('last').catch((failure: unknown) => {
+    if (this.#progress.step === this.#checkpoints.newestStep) return;
+    await this.#saveLast().catch((failure: unknown) => {
       if (reason === undefined) throw failure;
       const message = `${reason.message}; and the steps since the last checkpoint are lost: ${reasonOf(failure)}`;
       throw new DataError(message, { cause: reason });
@@ -417,8 +368,8 @@ export class Trainer {
       val,
       best: best ? figure : lowest,
     };
-    if (best) await this.#save('best');
-    await this.#save('last');
+    if (best) await this.#checkpoints.saveBest(this.#info, this.#options.model);
+    await this.#saveLast();
     this.#options.onEvent?.({
       event: 'epoch',
       epoch: epoch + 1,
@@ -430,16 +381,13 @@ export class Trainer {
     });
   }
 
-  /** `last` is all that training needs to go on; `best` the model alone. */
-  async #save(which: 'last' | 'best'): Promise<void> {
-    const { model, optimizer, train, validation, out, notes } = this.#options;
-    if (out === undefined) return;
-    const path = join(out, `${which}.safetensors`);
-    const info = { model: model.config, classes: train.classes, preprocessing: this.#pipeline.preprocessing };
-    if (which === 'best') {
-      await saveModelFile(path, info, model);
-      return;
-    }
+  get #info(): ModelInfo {
+    const { model, train } = this.#options;
+    return { model: model.config, classes: train.classes, preprocessing: this.#pipeline.preprocessing };
+  }
+
+  async #saveLast(): Promise<void> {
+    const { model, optimizer, train, validation, notes } = this.#options;
     const training: TrainingState = {
       ...this.#progress,
       batchSize: this.#batchSize,
@@ -454,45 +402,8 @@ export class Trainer {
       generator: model.generator.state(),
       ...(notes === undefined ? {} : { notes }),
     };
-    await saveModelFile(path, { ...info, training }, model, optimizer);
-    this.#checkpoint = path;
-    this.#savedStep = this.#progress.step;
+    await this.#checkpoints.saveLast(this.#info, training, model, optimizer);
   }
-}
-
-async function makeOut(folder: string): Promise<void> {
-  await makeFolder(folder).catch((cause: unknown) => {
-    throw new FileWriteError(
-      `Expected folder that can be made for out but received ${folder} (${reasonOf(cause)})`,
-      { cause },
-    );
-  });
-}
-
-/** With the other metadata they must stay under what a model file may have. */
-const MAX_NOTES_LENGTH = 2 ** 20;
-
-function copyOfJson(notes: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  let text: string;
-  try {
-    text = JSON.stringify(expectObject('notes', notes));
-  } catch (cause) {
-    throw new ArgumentError(`Expected what JSON can say for notes but received ${reasonOf(cause)}`, {
-      cause,
-    });
-  }
-  if (text.length > MAX_NOTES_LENGTH) {
-    throw new ArgumentError(expected(`at most ${MAX_NOTES_LENGTH} characters of JSON`, 'notes', text.length));
-  }
-  return JSON.parse(text);
-}
-
-/** Takes the reason of an aborted signal for nothing. */
-function ifAborted(signal: AbortSignal | undefined): (error: unknown) => undefined {
-  return (error) => {
-    if (signal?.aborted && error === signal.reason) return undefined;
-    throw error;
-  };
 }
 
 /** A promise that may reject before anyone awaits it. */

@@ -23,6 +23,14 @@ export async function* untilAborted<T>(
   }
 }
 
+/** Takes the reason of an aborted signal for nothing. */
+export function ifAborted(signal: AbortSignal | undefined): (error: unknown) => undefined {
+  return (error) => {
+    if (signal?.aborted && error === signal.reason) return undefined;
+    throw error;
+  };
+}
+
 /** `Promise.withResolvers`, which Node 20 has not. */
 function withResolver<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
   let resolve: (value: T) => void = () => {};
