@@ -1,9 +1,9 @@
-import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
+import { runNode } from '../support/child.js';
 
 export const root = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -16,23 +16,9 @@ export interface Outcome {
 export const MAIN = join(root, 'dist/cli/main.js');
 
 /** Runs the built command line to its end. */
-export function alexnet(args: readonly string[], main = MAIN): Promise<Outcome> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [main, ...args], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: 100_000,
-      killSignal: 'SIGKILL',
-    });
-    const outcome: Outcome = { status: null, stdout: '', stderr: '' };
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      outcome.stdout += text;
-    });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      outcome.stderr += text;
-    });
-    child.on('error', reject);
-    child.on('close', (status) => resolve({ ...outcome, status }));
-  });
+export async function alexnet(args: readonly string[], main = MAIN): Promise<Outcome> {
+  const { code, stdout, stderr } = await runNode([main, ...args], 100_000);
+  return { status: code, stdout, stderr };
 }
 
 /** One message, in one line, and nothing on stdout. */

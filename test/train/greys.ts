@@ -1,29 +1,41 @@
 import { expect } from 'chai';
 import {
   AlexNet,
+  DataError,
   type Dataset,
   type Optimizer,
   type Sample,
   SGD,
+  type SkippedFile,
   type TrainEvent,
   Trainer,
   type TrainerOptions,
 } from '../../lib/index.js';
 
-/** Pictures of one grey level, by class, with a little of the index in them. */
+/** Pictures of one grey level, by class, with a little of the index in them; some cannot be read. */
 export class Greys implements Dataset {
   readonly classes: readonly string[] = ['dark', 'light'];
   readonly fingerprint: string = 'greys';
-  constructor(readonly length: number) {}
+  constructor(
+    readonly length: number,
+    readonly broken: readonly number[] = [],
+    readonly skipped: readonly SkippedFile[] = [],
+  ) {}
 
   get(index: number): Sample {
+    if (this.broken.includes(index)) throw new DataError(`picture ${index} is broken`);
     const label = index % 2;
     const pixels = new Uint8Array(232 * 232 * 3).fill(label * 160 + 20 + (index % 16));
     return { pixels, height: 232, width: 232, label };
   }
 }
 
-const preprocessing = { resize: 232, crop: 227, mean: [127, 127, 127], scale: [0.02, 0.02, 0.02] } as const;
+export const preprocessing = {
+  resize: 232,
+  crop: 227,
+  mean: [127, 127, 127],
+  scale: [0.02, 0.02, 0.02],
+} as const;
 
 export interface Run extends Disposable {
   trainer: Trainer;
