@@ -86,7 +86,9 @@ function printTable(rows: readonly Row[]): void {
           }),
     })),
   );
-  for (const { ours } of rows) {
+  for (const { trial, ours } of rows) {
+    const { name, ms } = ours.longestCall;
+    console.log(`longest native call, ${trial.kind} ${trial.batch}: ${name} ${rounded(ms, 2)} ms`);
     if (ours.eventLoopDelayMs === undefined) continue;
     const { idle, training, resolution } = ours.eventLoopDelayMs;
     console.log(

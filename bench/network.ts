@@ -30,6 +30,8 @@ export interface Result {
   peakResidentBytes: number;
   deviceBytes: number;
   eventLoopDelayMs?: { idle: number; training: number; resolution: number };
+  /** Of the calls into the addon: the event loop stands still for so long at once. */
+  longestCall: { name: string; ms: number };
 }
 
 export async function runTrial(trial: Trial): Promise<Result> {
@@ -46,6 +48,7 @@ export async function runTrial(trial: Trial): Promise<Result> {
   if (trial.kind === 'infer') model.eval();
   const idle = trial.kind === 'train' ? await eventLoopDelayMs(() => delay(1000)) : undefined;
 
+  const longestCall = watchCalls(device);
   const times: number[] = [];
   const measure = async (): Promise<void> => {
     for (let i = 0; i < trial.steps; i++) {
@@ -62,6 +65,7 @@ export async function runTrial(trial: Trial): Promise<Result> {
     stepMs: { median: median(times), p99: quantile(times, 0.99) },
     peakResidentBytes: process.resourceUsage().maxRSS * 1024,
     deviceBytes: device.memory().peakBytes,
+    longestCall,
     ...(idle === undefined ? {} : { eventLoopDelayMs: { idle, training, resolution: LOOP_RESOLUTION_MS } }),
   };
 }
@@ -80,6 +84,24 @@ function trainingStep(model: AlexNet, x: Tensor, labels: Tensor): () => Promise<
 
 function inferenceStep(model: AlexNet, x: Tensor): () => Promise<unknown> {
   return () => noGrad(() => tidy(() => model.forward(x).data()));
+}
+
+/** Times every call into the addon from now on. */
+function watchCalls(device: Device): Result['longestCall'] {
+  const longest = { name: 'none', ms: 0 };
+  const backend = device.backend as unknown as Record<string, (...args: unknown[]) => unknown>;
+  for (const [name, call] of Object.entries(backend)) {
+    backend[name] = (...args) => {
+      const start = performance.now();
+      try {
+        return call(...args);
+      } finally {
+        const ms = performance.now() - start;
+        if (ms > longest.ms) Object.assign(longest, { name, ms });
+      }
+    };
+  }
+  return longest;
 }
 
 /** The 99th percentile while `body` runs. */

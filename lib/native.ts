@@ -109,7 +109,8 @@ export interface NativeBackend {
   view(handle: Handle, shape: readonly number[]): Handle;
   release(handle: Handle | Saved): void;
   write(handle: Handle, offset: number, data: TypedArray, whole: boolean): void;
-  read(handle: Handle): Promise<TypedArray>;
+  /** Into that array, which is of the tensor's size. */
+  read<T extends TypedArray>(handle: Handle, into: T): Promise<T>;
   transfer(source: Handle, target: Handle): void;
   /** Of tensors of one device: where one comes from an operation that failed, none is valid. */
   together(handles: readonly Handle[]): void;

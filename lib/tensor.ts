@@ -76,7 +76,7 @@ export class Tensor implements Disposable {
    * @throws {OperationError} if this tensor was computed from the output of an operation that failed.
    */
   data<T extends TypedArray = TypedArray>(): Promise<T> {
-    return this.device.backend.read(this.handle) as Promise<T>;
+    return this.device.backend.read(this.handle, new ARRAYS[this.dtype](this.size) as T);
   }
 
   /** The number of a tensor of one element. */
@@ -281,6 +281,8 @@ function dtypeOf(data: TypedArray): DType {
   throw new ArgumentError(expected('Float32Array, Int32Array or Uint8Array', 'data', data));
 }
 
+const ARRAYS = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array } as const;
+
 const RANGES = { float32: [0, 0], int32: [-(2 ** 31), 2 ** 31 - 1], uint8: [0, 255] } as const;
 
 /** What a tensor of that dtype can hold; float32 rounds, and holds NaN and infinities. */
@@ -293,8 +295,7 @@ function expectNumber(name: string, value: number, dtype: DType): void {
 function flatten(data: NestedNumbers, dtype: DType): TypedArray {
   const flat = (Array.isArray(data) ? data.flat(8) : [data]) as number[];
   for (const value of flat) expectNumber('data', value, dtype);
-  if (dtype === 'int32') return Int32Array.from(flat);
-  return dtype === 'uint8' ? Uint8Array.from(flat) : Float32Array.from(flat);
+  return ARRAYS[dtype].from(flat);
 }
 
 function nesting(data: NestedNumbers): number[] {

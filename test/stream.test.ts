@@ -167,12 +167,24 @@ describe('stream', () => {
   describe('the raw addon', () => {
     it('refuses what is no handle', () => {
       for (const value of [undefined, null, 1, {}, []]) {
-        expect(() => cpu.backend.read(value as never)).to.throw(ArgumentError, 'Expected tensor handle');
+        expect(() => cpu.backend.read(value as never, new Float32Array(1))).to.throw(
+          ArgumentError,
+          'Expected tensor handle',
+        );
         expect(() => cpu.backend.relu(value as never, value as never)).to.throw(
           ArgumentError,
           'Expected tensor handle',
         );
       }
+    });
+
+    it('refuses to read into an array of another size', () => {
+      tidy(() => {
+        expect(() => cpu.backend.read(tensor([1, 2]).handle, new Float32Array(3))).to.throw(
+          ArgumentError,
+          'Expected 8 bytes for array but received 12',
+        );
+      });
     });
 
     it('refuses handles of two devices', () => {

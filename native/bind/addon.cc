@@ -42,12 +42,12 @@ Napi::Value view(const Napi::CallbackInfo& info) {
 void releaseHandle(const Napi::CallbackInfo& info) { release(info.Env(), info[0]); }
 
 /// Of a SharedArrayBuffer's too, which Napi::ArrayBuffer refuses.
-std::pair<const uint8_t*, size_t> contentOf(const Napi::TypedArray& array) {
+std::pair<uint8_t*, size_t> contentOf(const Napi::TypedArray& array) {
   void* data = nullptr;
   const napi_status status =
       napi_get_typedarray_info(array.Env(), array, nullptr, nullptr, &data, nullptr, nullptr);
   CHECK(status == napi_ok, "Expected typed array for data but received another value");
-  return {static_cast<const uint8_t*>(data), array.ByteLength()};
+  return {static_cast<uint8_t*>(data), array.ByteLength()};
 }
 
 /// write(handle, offset in elements, typed array, whether it is part of writing all of the tensor): the array
@@ -75,29 +75,23 @@ void write(const Napi::CallbackInfo& info) {
                     info[3].ToBoolean() ? Kind::Overwrite : Kind::Compute});
 }
 
-Napi::Value newTypedArray(Napi::Env env, DType dtype, size_t count) {
-  switch (dtype) {
-    case DType::Int32:
-      return Napi::Int32Array::New(env, count);
-    case DType::UInt8:
-      return Napi::Uint8Array::New(env, count);
-    default:
-      return Napi::Float32Array::New(env, count);
-  }
-}
-
-/// read(handle) → promise of a typed array. The stream writes into the array, which the promise keeps alive.
+/// read(handle, typed array of its size) → promise of the array. The stream writes into it; the promise keeps
+/// it alive.
 Napi::Value read(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const Handle& handle = unwrapHandle(env, info[0]);
-  const Napi::Value array = newTypedArray(env, handle.dtype, static_cast<size_t>(handle.shape.count()));
-  void* host = array.As<Napi::TypedArray>().ArrayBuffer().Data();
+  const Napi::TypedArray array = info[1].As<Napi::TypedArray>();
+  const auto [host, bytes] = contentOf(array);
+  CHECK(bytes == handle.bytes(), "Expected ", handle.bytes(), " bytes for array but received ", bytes);
   Completions* completions = &Environment::of(env).completions;
   const auto [id, promise] = completions->expect(env, array);
   // Not in `reads`: a poisoned tensor must reject the promise, not skip the operation.
   deviceOf(info, handle.device)
       .stream.pushAwaited(
-          {"read", {}, {}, [=, id = id, fate = handle.fate, source = handle.view()](Context& context) {
+          {"read",
+           {},
+           {},
+           [=, id = id, host = host, fate = handle.fate, source = handle.view()](Context& context) {
              auto failure = fate->failure();
              if (!failure)
                failure = attempt("read", [&] { download(context, host, source.data, source.bytes()); });

@@ -49,9 +49,11 @@ void Completions::close() {
   settled_.clear();
 }
 
-Environment::Environment(Napi::Env env) : completions(env) {
-  // Registered after the thread-safe function was made, so it runs before that one's own hook.
+Environment::Environment(Napi::Env env)
+    : completions(env), externalMemory(std::make_shared<ExternalMemory>(env)) {
+  // Registered after the thread-safe functions were made, so it runs before their own hooks.
   env.AddCleanupHook([this] {
+    externalMemory->close();
     stop();
     devices_.clear();
   });

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "bind/external_memory.h"
 #include "core/stream.h"
 
 namespace nodecudnn {
@@ -71,6 +72,8 @@ class Environment {
   void stop();
 
   Completions completions;
+  /// Shared by the handles, which may be finalized after the environment.
+  const std::shared_ptr<ExternalMemory> externalMemory;
 
  private:
   bool stopped_ = false;

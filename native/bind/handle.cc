@@ -40,14 +40,12 @@ T* contentOf(Napi::Env env, napi_value value, uint64_t kind) {
 
 }  // namespace
 
-ReportedBlock::ReportedBlock(Napi::Env env, std::shared_ptr<Block> block)
-    : env_(env), block_(std::move(block)) {
-  Napi::MemoryManagement::AdjustExternalMemory(env_, static_cast<int64_t>(block_->bytes()));
+ReportedBlock::ReportedBlock(std::shared_ptr<ExternalMemory> memory, std::shared_ptr<Block> block)
+    : memory_(std::move(memory)), block_(std::move(block)) {
+  memory_->change(static_cast<int64_t>(block_->bytes()));
 }
 
-ReportedBlock::~ReportedBlock() {
-  Napi::MemoryManagement::AdjustExternalMemory(env_, -static_cast<int64_t>(block_->bytes()));
-}
+ReportedBlock::~ReportedBlock() { memory_->change(-static_cast<int64_t>(block_->bytes())); }
 
 Napi::Value wrap(Napi::Env env, std::unique_ptr<Handle> handle) {
   return wrapTagged(env, std::move(handle), kHandleKind);
@@ -96,8 +94,9 @@ Handle allocate(Napi::Env env, Device& device, DType dtype, const Shape& shape) 
   }
   const MemoryStats stats = device.allocator->stats();
   if (stats.cachedBytes > kIdleCacheBytes + stats.peakLiveBytes) device.stream.emptyCache();
-  return {device.index, std::make_shared<ReportedBlock>(env, std::move(block)), std::make_shared<Fate>(),
-          dtype, shape};
+  return {device.index,
+          std::make_shared<ReportedBlock>(Environment::of(env).externalMemory, std::move(block)),
+          std::make_shared<Fate>(), dtype, shape};
 }
 
 }  // namespace nodecudnn

@@ -8,11 +8,10 @@
 
 namespace nodecudnn {
 
-/// A block as JavaScript's handles share it. V8 knows of its size, so that garbage is collected in time.
-/// Lives on the JavaScript thread.
+/// A block as JavaScript's handles share it; V8 is told of its size. Lives on the JavaScript thread.
 class ReportedBlock {
  public:
-  ReportedBlock(Napi::Env env, std::shared_ptr<Block> block);
+  ReportedBlock(std::shared_ptr<ExternalMemory> memory, std::shared_ptr<Block> block);
   ~ReportedBlock();
   ReportedBlock(const ReportedBlock&) = delete;
   ReportedBlock& operator=(const ReportedBlock&) = delete;
@@ -20,7 +19,7 @@ class ReportedBlock {
   const std::shared_ptr<Block>& block() const { return block_; }
 
  private:
-  const Napi::Env env_;
+  const std::shared_ptr<ExternalMemory> memory_;
   const std::shared_ptr<Block> block_;
 };
 

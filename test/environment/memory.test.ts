@@ -19,4 +19,13 @@ describe('memory', () => {
       stderr: '',
     });
   });
+
+  it('of dropped tensors is collected in time, as V8 is told of its size', async () => {
+    expect(await runProgram('memory.mjs', ['garbage'])).to.deep.equal({
+      code: 0,
+      signal: null,
+      stdout: 'collected in time\n',
+      stderr: '',
+    });
+  });
 });
