@@ -47,8 +47,14 @@ export {
   tensor,
   zeros,
 } from './tensor.js';
-export { Classifier, type ImageSource, loadModel, type Prediction } from './train/classifier.js';
-export type { ClassMetrics, Evaluation, Metrics } from './train/evaluate.js';
+export {
+  Classifier,
+  evaluateTogether,
+  type ImageSource,
+  loadModel,
+  type Prediction,
+} from './train/classifier.js';
+export type { ClassMetrics, EvaluateOptions, Evaluation, Judgement, Metrics } from './train/evaluate.js';
 export type { EndEvent, EpochEvent, SkipEvent, StepEvent, TrainEvent } from './train/events.js';
 export { ModelFile, saveModelFile } from './train/model_file.js';
 export type { ModelInfo } from './train/model_info.js';

@@ -68,15 +68,31 @@ export interface Pictures {
   crops: Int32Array;
 }
 
-/** Centre crops, not mirrored. */
-export function centreCrops(count: number, size: number, crop: number): Int32Array {
-  const offset = Math.floor((size - crop) / 2);
-  const crops = new Int32Array(count * 3);
-  for (let i = 0; i < count; i++) crops.set([offset, offset, 0], i * 3);
-  return crops;
+type Size = readonly [height: number, width: number];
+
+/** Centre crops, not mirrored: three numbers a picture, as {@link Pictures} has them. */
+export function centreCrops(count: number, [height, width]: Size, crop: number): Int32Array {
+  return repeated(count, [Math.floor((height - crop) / 2), Math.floor((width - crop) / 2), 0]);
 }
 
-/** Uploads pictures picture by picture, and makes the network's input `[N, crop, crop, 3]` on the device. */
+/** The four corners and the centre, and the reflections of them. */
+export function tenCrops(count: number, [height, width]: Size, crop: number): Int32Array[] {
+  const [bottom, right] = [height - crop, width - crop];
+  const places = [
+    [0, 0],
+    [0, right],
+    [bottom, 0],
+    [bottom, right],
+    [Math.floor(bottom / 2), Math.floor(right / 2)],
+  ] as const;
+  return [0, 1].flatMap((mirrored) => places.map(([top, left]) => repeated(count, [top, left, mirrored])));
+}
+
+function repeated(count: number, place: readonly [number, number, number]): Int32Array {
+  return Int32Array.from({ length: 3 * count }, (_, i) => place[i % 3] ?? 0);
+}
+
+/** Uploads pictures picture by picture, and makes the network's input of their crops on the device. */
 export class InputPipeline {
   readonly preprocessing: Preprocessing;
   readonly #mean: Tensor;
@@ -92,11 +108,9 @@ export class InputPipeline {
     this.#scale = unscoped(() => tensor(Float32Array.from(scale), [3], { device }));
   }
 
-  /** Call it in a tidy(): the result belongs to the caller. */
-  prepare(pictures: Pictures): Tensor {
-    const { height, width, pixels } = pictures;
+  /** `[N, height, width, 3]`, uint8. Call it in a tidy(), like the next: the result belongs to the caller. */
+  upload({ height, width, pixels }: Pick<Pictures, 'height' | 'width' | 'pixels'>): Tensor {
     const { device } = this;
-    const { crop } = this.preprocessing;
     const images = empty([pixels.length, height, width, 3], { dtype: 'uint8', device });
     pixels.forEach((picture, i) => {
       if (picture.length !== height * width * 3) {
@@ -106,7 +120,13 @@ export class InputPipeline {
       }
       images.write(picture, i * picture.length);
     });
-    const crops = tensor(pictures.crops, [pixels.length, 3], { device });
+    return images;
+  }
+
+  /** @returns `[N, crop, crop, 3]` */
+  prepare(images: Tensor, places: Int32Array): Tensor {
+    const { crop } = this.preprocessing;
+    const crops = tensor(places, [images.shape[0] ?? 0, 3], { device: this.device });
     const x = prepareImages(images, {
       crops,
       height: crop,
@@ -114,7 +134,6 @@ export class InputPipeline {
       mean: this.#mean,
       scale: this.#scale,
     });
-    images.dispose();
     crops.dispose();
     return x;
   }

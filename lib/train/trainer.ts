@@ -293,7 +293,7 @@ export class Trainer {
     optimizer.setLrFactor(this.#schedule.factor(step, epoch));
     const numbers = tidy(() => {
       const labels = tensor(batch.labels, [batch.labels.length], { device: model.device });
-      const logits = model.forward(input.prepare(batch));
+      const logits = model.forward(input.prepare(input.upload(batch), batch.crops));
       const loss = softmaxCrossEntropy(logits, labels);
       const hits = topKHits(logits, labels, 1);
       backward(loss);
@@ -345,7 +345,7 @@ export class Trainer {
   async #validate(signal: AbortSignal | undefined): Promise<Metrics | null | undefined> {
     const { model, validation } = this.#options;
     if (validation === undefined) return null;
-    const evaluation = await evaluate(model, this.#pipeline, validation, {
+    const evaluation = await evaluate([{ model, input: this.#pipeline }], validation, {
       ...this.#reading('validation'),
       signal,
     }).catch(ifAborted(signal));
