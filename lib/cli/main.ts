@@ -9,6 +9,7 @@ import { examples } from './options.js';
 import { printable } from './output.js';
 import { addPredict } from './predict.js';
 import { addSetup } from './setup.js';
+import { addStats } from './stats.js';
 import { requestStop } from './stop.js';
 import { addTrain } from './train.js';
 
@@ -24,6 +25,7 @@ function program(): Command {
   addEval(alexnet);
   addPredict(alexnet);
   addDoctor(alexnet);
+  addStats(alexnet);
   addSetup(alexnet);
   return alexnet.addHelpText(
     'after',

@@ -1,4 +1,5 @@
 import { expectInteger, expectMembers, expectOneOf, expectPositiveInteger, expectTriple } from '../check.js';
+import { type ColourNoise, NOISE_GAINS } from '../data/colour.js';
 import { type DecodeOptions, RESIZE_KERNELS, type ResizeKernel } from '../data/decode.js';
 import type { Device } from '../device.js';
 import { ArgumentError, expected } from '../errors.js';
@@ -58,19 +59,17 @@ export function decodingOf({ resize, kernel }: Preprocessing): DecodeOptions {
   return { size: resize, kernel };
 }
 
-/** Pictures of one size, and where the network's crop lies in each. */
+/** Pictures of one size. */
 export interface Pictures {
   /** One array of height · width · 3 bytes for each picture. */
   pixels: readonly Uint8Array[];
   height: number;
   width: number;
-  /** Three numbers a picture: top, left, mirrored. */
-  crops: Int32Array;
 }
 
 type Size = readonly [height: number, width: number];
 
-/** Centre crops, not mirrored: three numbers a picture, as {@link Pictures} has them. */
+/** Centre crops, not mirrored: three numbers a picture, top, left and mirrored. */
 export function centreCrops(count: number, [height, width]: Size, crop: number): Int32Array {
   return repeated(count, [Math.floor((height - crop) / 2), Math.floor((width - crop) / 2), 0]);
 }
@@ -97,19 +96,23 @@ export class InputPipeline {
   readonly preprocessing: Preprocessing;
   readonly #mean: Tensor;
   readonly #scale: Tensor;
+  readonly #noisyScale: Tensor;
 
   constructor(
     preprocessing: Preprocessing,
     readonly device: Device,
+    noise: ColourNoise['kind'] = 'paper',
   ) {
     this.preprocessing = expectPreprocessing(preprocessing);
     const { mean, scale } = this.preprocessing;
     this.#mean = unscoped(() => tensor(Float32Array.from(mean), [3], { device }));
     this.#scale = unscoped(() => tensor(Float32Array.from(scale), [3], { device }));
+    const noisy = Float32Array.from(scale, (factor) => factor * NOISE_GAINS[noise]);
+    this.#noisyScale = unscoped(() => tensor(noisy, [3], { device }));
   }
 
   /** `[N, height, width, 3]`, uint8. Call it in a tidy(), like the next: the result belongs to the caller. */
-  upload({ height, width, pixels }: Pick<Pictures, 'height' | 'width' | 'pixels'>): Tensor {
+  upload({ height, width, pixels }: Pictures): Tensor {
     const { device } = this;
     const images = empty([pixels.length, height, width, 3], { dtype: 'uint8', device });
     pixels.forEach((picture, i) => {
@@ -123,23 +126,31 @@ export class InputPipeline {
     return images;
   }
 
-  /** @returns `[N, crop, crop, 3]` */
-  prepare(images: Tensor, places: Int32Array): Tensor {
+  /**
+   * @param shifts colours that are added, where there is noise
+   * @returns `[N, crop, crop, 3]`
+   */
+  prepare(images: Tensor, places: Int32Array, shifts: Float32Array | null = null): Tensor {
     const { crop } = this.preprocessing;
-    const crops = tensor(places, [images.shape[0] ?? 0, 3], { device: this.device });
+    const shape = [images.shape[0] ?? 0, 3];
+    const crops = tensor(places, shape, { device: this.device });
+    const shift = shifts === null ? null : tensor(shifts, shape, { device: this.device });
     const x = prepareImages(images, {
       crops,
       height: crop,
       width: crop,
       mean: this.#mean,
-      scale: this.#scale,
+      scale: shift === null ? this.#scale : this.#noisyScale,
+      shift,
     });
     crops.dispose();
+    shift?.dispose();
     return x;
   }
 
   dispose(): void {
     this.#mean.dispose();
     this.#scale.dispose();
+    this.#noisyScale.dispose();
   }
 }
