@@ -10,7 +10,7 @@ export type { Dataset, Sample, SkipOptions, SkippedFile, SkippedSample } from '.
 export type { ResizeKernel } from './data/decode.js';
 export { ImageFolder, type ImageFolderOptions } from './data/folder.js';
 export { Shapes, type ShapesOptions } from './data/shapes.js';
-export { loadStatistics, type Statistics, saveStatistics, statisticsOf } from './data/statistics.js';
+export { type Statistics, statisticsOf } from './data/statistics.js';
 export { type ConvolutionOptions, Device, type DeviceLike } from './device.js';
 export {
   AddonError,
@@ -61,5 +61,6 @@ export type { EndEvent, EpochEvent, SkipEvent, StepEvent, TrainEvent } from './t
 export { ModelFile, saveModelFile } from './train/model_file.js';
 export type { ModelInfo } from './train/model_info.js';
 export type { Preprocessing } from './train/preprocessing.js';
+export { loadStatistics, saveStatistics } from './train/statistics_file.js';
 export { type Resumed, Trainer } from './train/trainer.js';
 export type { TrainerOptions } from './train/trainer_options.js';

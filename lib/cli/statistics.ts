@@ -2,14 +2,9 @@ import { join } from 'node:path';
 import cliProgress from 'cli-progress';
 import type { ColourNoise } from '../data/colour.js';
 import type { Dataset } from '../data/dataset.js';
-import {
-  expectStatisticsOf,
-  loadStatistics,
-  type Statistics,
-  saveStatistics,
-  statisticsOf,
-} from '../data/statistics.js';
+import { expectStatisticsOf, type Statistics, statisticsOf } from '../data/statistics.js';
 import { exists } from '../io/folder.js';
+import { loadStatistics, saveStatistics } from '../train/statistics_file.js';
 import { openFolder } from './data.js';
 import { count, writeJson, writeLine, writeNote } from './output.js';
 import { STATISTICS, type StatsOptions } from './stats.js';

@@ -4,15 +4,10 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { type ColourNoise, colourShift, principalAxes } from '../../lib/data/colour.js';
 import type { Dataset } from '../../lib/data/dataset.js';
-import {
-  expectStatisticsOf,
-  loadStatistics,
-  type Statistics,
-  saveStatistics,
-  statisticsOf,
-} from '../../lib/data/statistics.js';
+import { expectStatisticsOf, type Statistics, statisticsOf } from '../../lib/data/statistics.js';
 import { DataError, FileFormatError } from '../../lib/errors.js';
 import { Random } from '../../lib/random.js';
+import { loadStatistics, saveStatistics } from '../../lib/train/statistics_file.js';
 import { rejection } from './rejection.js';
 
 /** Pictures of 4 × 5 pixels whose channels go together as those of photos do. */
