@@ -5,6 +5,7 @@ import { NodeCudnnError } from '../errors.js';
 import { packageVersion } from '../version.js';
 import { addDoctor } from './doctor.js';
 import { addEval } from './eval.js';
+import { addFilters } from './filters.js';
 import { examples } from './options.js';
 import { printable } from './output.js';
 import { addPredict } from './predict.js';
@@ -25,6 +26,7 @@ function program(): Command {
   addEval(alexnet);
   addPredict(alexnet);
   addDoctor(alexnet);
+  addFilters(alexnet);
   addStats(alexnet);
   addSetup(alexnet);
   return alexnet.addHelpText(

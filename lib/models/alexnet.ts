@@ -98,6 +98,14 @@ export class AlexNet extends Module {
     return count;
   }
 
+  /** Its filters `[K, 11, 11, 3]`, and how many columns share them, an equal part each. */
+  get firstConvolution(): { weight: Tensor; columns: number } {
+    const [first] = this.namedParameters();
+    if (first === undefined) throw new ShapeError('Expected parameters for the model but received none');
+    const norm = this.#preset.layers.find((layer) => layer.kind === 'lrn');
+    return { weight: first[1], columns: norm?.groups ?? 1 };
+  }
+
   /** A table of the layers: output shape and parameters of each. */
   summary(): string {
     return summarize(this.config, this.#preset, this.parameterCount);
