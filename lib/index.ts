@@ -52,6 +52,7 @@ export {
 export {
   Classifier,
   evaluateTogether,
+  type Features,
   type ImageSource,
   loadModel,
   type Prediction,

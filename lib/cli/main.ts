@@ -5,6 +5,7 @@ import { NodeCudnnError } from '../errors.js';
 import { packageVersion } from '../version.js';
 import { addDoctor } from './doctor.js';
 import { addEval } from './eval.js';
+import { addFeatures, addNeighbours } from './features.js';
 import { addFilters } from './filters.js';
 import { examples } from './options.js';
 import { printable } from './output.js';
@@ -27,6 +28,8 @@ function program(): Command {
   addPredict(alexnet);
   addDoctor(alexnet);
   addFilters(alexnet);
+  addFeatures(alexnet);
+  addNeighbours(alexnet);
   addStats(alexnet);
   addSetup(alexnet);
   return alexnet.addHelpText(

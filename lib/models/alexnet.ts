@@ -83,13 +83,28 @@ export class AlexNet extends Module {
    * @returns logits `[N, classes]`
    */
   override forward(x: Tensor): Tensor {
+    this.#expectInput(x);
+    return this.#layers.forward(x);
+  }
+
+  /**
+   * What the last hidden layer, fc7, makes of pictures: pictures whose features are near each other show the like (section
+   * 6.1 of the paper).
+   * @param x `[N, inputSize, inputSize, 3]`
+   * @returns `[N, 4096]`, none of them negative
+   */
+  features(x: Tensor): Tensor {
+    this.#expectInput(x);
+    return this.#layers.forwardTo('fc7', x);
+  }
+
+  #expectInput(x: Tensor): void {
     expectTensors({}, { x });
     const { inputSize } = this;
     const [, height, width, channels] = x.shape;
     if (x.shape.length !== 4 || height !== inputSize || width !== inputSize || channels !== 3) {
       throw new ShapeError(expected(`shape [N, ${inputSize}, ${inputSize}, 3]`, 'x', x.shape));
     }
-    return this.#layers.forward(x);
   }
 
   get parameterCount(): number {

@@ -1,7 +1,8 @@
 import { noGrad } from '../autograd.js';
 import { expectInteger } from '../check.js';
-import { type Dataset, expectClasses } from '../data/dataset.js';
+import { type Dataset, expectClasses, type SkipOptions } from '../data/dataset.js';
 import { decodeImage } from '../data/decode.js';
+import { Loader } from '../data/loader.js';
 import type { Device, DeviceLike } from '../device.js';
 import { ArgumentError, expected } from '../errors.js';
 import type { AlexNet } from '../models/alexnet.js';
@@ -19,6 +20,14 @@ export interface Prediction {
   class: string;
   index: number;
   probability: number;
+}
+
+/** Of a batch of pictures. */
+export interface Features {
+  /** Which pictures of the data set they are. */
+  indices: number[];
+  /** A row of 4096 numbers for each. */
+  values: Float32Array;
 }
 
 /** So many pictures are decoded and classified at a time. */
@@ -113,6 +122,26 @@ export class Classifier {
    */
   async evaluate(dataset: Dataset, options?: EvaluateOptions): Promise<Evaluation> {
     return evaluateTogether([this], dataset, options);
+  }
+
+  /**
+   * What the last hidden layer makes of each picture that can be read, in order, batch by batch: see
+   * {@link AlexNet.features}.
+   * @throws {DataError} where hardly any picture can be read, or where strict, for the first that cannot be read
+   */
+  async *features(dataset: Dataset, options: SkipOptions = {}): AsyncGenerator<Features, void, undefined> {
+    const { crop } = this.preprocessing;
+    const loader = new Loader(dataset, { ...options, batchSize: BATCH, crop, training: false });
+    for await (const batch of loader.epoch(0)) {
+      const values = await noGrad(() =>
+        tidy(() =>
+          this.model
+            .features(this.#input.prepare(this.#input.upload(batch), batch.crops))
+            .data<Float32Array>(),
+        ),
+      );
+      yield { indices: batch.indices, values };
+    }
   }
 
   /** @internal */
