@@ -59,8 +59,9 @@ inline unsigned blocksFor(int64_t n, int64_t perBlock) {
   return static_cast<unsigned>(std::min(kMaxBlocks, (n + perBlock - 1) / perBlock));
 }
 #else
-/// What a launch is on a CPU, defined by whoever compiles kernels for one: puts `loop(functor, n)` into the stream.
-/// The functor's bytes are copied before it returns; cudaGetLastError tells a failure.
+/// What a launch is on a CPU, defined by whoever compiles kernels for one: puts `loop(functor, n)` into the
+/// stream. The functor's bytes, which have no others between them than zeros, are copied before it returns;
+/// cudaGetLastError tells a failure.
 void launchOnHost(cudaStream_t stream, int64_t n, const void* functor, size_t bytes,
                   void (*loop)(const void* functor, int64_t n));
 #endif
@@ -72,6 +73,7 @@ void each(cudaStream_t stream, int64_t n, Functor functor) {
 #ifdef __CUDACC__
   eachKernel<<<blocksFor(n, kBlockThreads), kBlockThreads, 0, stream>>>(n, functor);
 #else
+  __builtin_clear_padding(&functor);
   launchOnHost(stream, n, &functor, sizeof functor, [](const void* copy, int64_t count) {
     for (int64_t i = 0; i < count; ++i) (*static_cast<const Functor*>(copy))(i);
   });
@@ -86,6 +88,7 @@ void rows(cudaStream_t stream, int64_t n, Functor functor) {
 #ifdef __CUDACC__
   rowsKernel<<<blocksFor(n, kBlockThreads / kWarpThreads), kBlockThreads, 0, stream>>>(n, functor);
 #else
+  __builtin_clear_padding(&functor);
   launchOnHost(stream, n, &functor, sizeof functor, [](const void* copy, int64_t count) {
     for (int64_t row = 0; row < count; ++row) (*static_cast<const Functor*>(copy))(Group{0, 1}, row);
   });
