@@ -5,7 +5,7 @@
 #define NODE_API_MODULE(name, init)
 #include "bind/addon.cc"
 
-#include "devices.h"
+#include "simulator/devices.h"
 
 namespace nodecudnn {
 namespace {

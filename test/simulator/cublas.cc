@@ -5,8 +5,8 @@
 #include <memory>
 #include <set>
 
-#include "devices.h"
-#include "gemm.h"
+#include "simulator/devices.h"
+#include "simulator/gemm.h"
 
 struct cublasContext {
   int device;

@@ -4,8 +4,8 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "devices.h"
-#include "streams.h"
+#include "simulator/devices.h"
+#include "simulator/streams.h"
 
 namespace simulator {
 namespace {

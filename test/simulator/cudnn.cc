@@ -8,7 +8,7 @@
 #include <memory>
 #include <set>
 
-#include "devices.h"
+#include "simulator/devices.h"
 
 struct cudnnContext {
   int device;

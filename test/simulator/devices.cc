@@ -1,4 +1,4 @@
-#include "devices.h"
+#include "simulator/devices.h"
 
 #include <cstdio>
 #include <cstdlib>
@@ -10,7 +10,7 @@
 #include <sstream>
 #include <stdexcept>
 
-#include "streams.h"
+#include "simulator/streams.h"
 
 namespace simulator {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "simulator.h"
+#include "simulator/simulator.h"
 
 /// The devices that are played, and what is told of calls.
 namespace simulator {

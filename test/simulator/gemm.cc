@@ -1,4 +1,4 @@
-#include "gemm.h"
+#include "simulator/gemm.h"
 
 #include <algorithm>
 #include <vector>

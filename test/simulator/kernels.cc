@@ -3,8 +3,8 @@
 
 #include <cstring>
 
-#include "devices.h"
-#include "streams.h"
+#include "simulator/devices.h"
+#include "simulator/streams.h"
 
 namespace nodecudnn {
 namespace {

@@ -1,4 +1,4 @@
-#include "memory.h"
+#include "simulator/memory.h"
 
 #include <signal.h>
 #include <sys/mman.h>
@@ -10,7 +10,7 @@
 #include <cstring>
 #include <map>
 
-#include "simulator.h"
+#include "simulator/simulator.h"
 
 namespace simulator {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <cstdio>
 
-#include "devices.h"
+#include "simulator/devices.h"
 
 namespace simulator {
 

@@ -5,6 +5,7 @@ file(GLOB simulator CONFIGURE_DEPENDS ${simulated}/*.cc)
 # Everything of the addon but for the kernels, which g++ compiles, and the binding, which tells tests of the simulator.
 add_library(simulator OBJECT EXCLUDE_FROM_ALL ${simulator})
 target_link_libraries(simulator PRIVATE addon)
+target_include_directories(simulator PRIVATE ${simulated}/..)
 target_compile_options(simulator PRIVATE -O3)
 target_compile_definitions(simulator PRIVATE SIMULATOR_DEVICES="${tests}/devices" SIMULATOR_CUDNN="${CUDNN_LIBRARY}"
   SIMULATOR_DRIVER="$<TARGET_FILE:driver_stand_in>")

@@ -1,11 +1,11 @@
-#include "streams.h"
+#include "simulator/streams.h"
 
 #include <algorithm>
 #include <cstring>
 #include <set>
 #include <sstream>
 
-#include "devices.h"
+#include "simulator/devices.h"
 
 namespace simulator {
 namespace {

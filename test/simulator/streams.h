@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "memory.h"
-#include "simulator.h"
+#include "simulator/memory.h"
+#include "simulator/simulator.h"
 
 /// Streams, events, and what orders work. All under the mutex.
 namespace simulator {

@@ -1,7 +1,7 @@
 // What cudnn-frontend's headers name of cudart, and convolutions do not call.
 #include <cuda_runtime.h>
 
-#include "simulator.h"
+#include "simulator/simulator.h"
 
 #define UNUSED(name, ...)                                          \
   cudaError_t name(__VA_ARGS__) {                                  \
