@@ -156,6 +156,13 @@ cudaError_t cudaDriverGetVersion(int* version) {
   *version = CUDART_VERSION;
   return cudaSuccess;
 }
+/// There is no driver, and cudnn-frontend does without.
+cudaError_t cudaGetDriverEntryPointByVersion(const char*, void** function, unsigned, unsigned long long,
+                                             cudaDriverEntryPointQueryResult* result) {
+  *function = nullptr;
+  *result = cudaDriverEntryPointSymbolNotFound;
+  return cudaSuccess;
+}
 cudaError_t cudaGetDeviceCount(int* count) {
   *count = playedDevices();
   return cudaSuccess;
@@ -179,6 +186,14 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   properties->major = p.capability / 10;
   properties->minor = p.capability % 10;
   properties->totalGlobalMem = p.memoryBytes;
+  return cudaSuccess;
+}
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
+  if (!isDevice(device)) return fail(cudaErrorInvalidDevice);
+  if (attribute != cudaDevAttrComputeCapabilityMajor && attribute != cudaDevAttrComputeCapabilityMinor)
+    return misuse(cudaErrorInvalidValue, "not simulated: another attribute of a device than its capability");
+  const int capability = played(device).capability;
+  *value = attribute == cudaDevAttrComputeCapabilityMajor ? capability / 10 : capability % 10;
   return cudaSuccess;
 }
 cudaError_t cudaDeviceCanAccessPeer(int* possible, int device, int peer) {
@@ -238,6 +253,19 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event, unsigned
     waitFor(stream, found->recorded);
     return cudaSuccess;
   });
+}
+
+/// No stream is captured.
+#if CUDART_VERSION >= 13000
+cudaError_t cudaStreamGetCaptureInfo(cudaStream_t, cudaStreamCaptureStatus* status, unsigned long long*,
+                                     cudaGraph_t*, const cudaGraphNode_t**, const cudaGraphEdgeData**,
+                                     size_t*) {
+#else
+cudaError_t cudaStreamGetCaptureInfo_v2(cudaStream_t, cudaStreamCaptureStatus* status, unsigned long long*,
+                                        cudaGraph_t*, const cudaGraphNode_t**, size_t*) {
+#endif
+  *status = cudaStreamCaptureStatusNone;
+  return cudaSuccess;
 }
 
 // ---- Events ----

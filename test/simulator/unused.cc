@@ -10,16 +10,11 @@
   }
 
 extern "C" {
-UNUSED(cudaDeviceGetAttribute, int*, cudaDeviceAttr, int)
 UNUSED(cudaDeviceSynchronize)
-UNUSED(cudaGetDriverEntryPointByVersion, const char*, void**, unsigned, unsigned long long,
-       cudaDriverEntryPointQueryResult*)
 UNUSED(cudaGraphRetainUserObject, cudaGraph_t, cudaUserObject_t, unsigned, unsigned)
 UNUSED(cudaKernelSetAttributeForDevice, cudaKernel_t, cudaFuncAttribute, int, int)
 UNUSED(cudaLaunchKernel, const void*, dim3, dim3, void**, size_t, cudaStream_t)
 UNUSED(cudaLibraryUnload, cudaLibrary_t)
-UNUSED(cudaStreamGetCaptureInfo, cudaStream_t, cudaStreamCaptureStatus*, unsigned long long*, cudaGraph_t*,
-       const cudaGraphNode_t**, const cudaGraphEdgeData**, size_t*)
 UNUSED(cudaThreadExchangeStreamCaptureMode, cudaStreamCaptureMode*)
 UNUSED(cudaUserObjectCreate, cudaUserObject_t*, void*, cudaHostFn_t, unsigned, unsigned)
 UNUSED(cudaUserObjectRelease, cudaUserObject_t, unsigned)
