@@ -66,6 +66,9 @@ export class Simulator {
   }
 }
 
+/** Of test/cuda/devices: a device for each file. */
+export const PLAYED = ['h100', 't4', 'a100', 'rtx4090', 'b200'] as const;
+
 let loaded: Simulator | undefined;
 
 /**
@@ -77,6 +80,7 @@ export function useSimulator(): Simulator {
     this.timeout(600_000);
     needCuda(this);
     process.env.NODE_CUDNN_TF32 = '0';
+    process.env.NODE_CUDNN_SIMULATOR = `devices=${PLAYED.join(',')}`;
     loaded ??= new Simulator(build('node_cudnn_simulator'));
   });
   afterEach(() => {

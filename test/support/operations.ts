@@ -3,14 +3,15 @@ import type { DeviceLike } from '../../lib/device.js';
 import { tables } from '../cases/index.js';
 import { expectClose, expectEqual } from './compare.js';
 import { type Golden, readGolden } from './golden.js';
+import type { OpTable } from './op_table.js';
 import { differentiable, drawInputs, nameOf, runCase, runForward } from './run_case.js';
 
 /** max|a − b| / max|b| of each output and gradient against PyTorch in float64. */
 const TOLERANCE = 1e-5;
 
-/** The tests of every case of the tables on a device. */
-export function testOperations(device: () => DeviceLike): void {
-  for (const table of tables) {
+/** The tests of every case of the tables, or of those given, on a device. */
+export function testOperations(device: () => DeviceLike, given: readonly OpTable[] = tables): void {
+  for (const table of given) {
     describe(table.op, () => {
       let golden: Golden;
       before(async () => {
