@@ -1,16 +1,19 @@
 import { mkdtemp, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { ImageFolderOptions } from '../data/folder.js';
 import { Loader } from '../data/loader.js';
-import { Device } from '../device.js';
 import { ArgumentError, reasonOf } from '../errors.js';
 import { exists, makeFolder } from '../io/folder.js';
 import { AlexNet } from '../models/alexnet.js';
+import type { PresetName } from '../models/presets.js';
 import { Adam, type Optimizer, type Schedule, SGD, WarmupLinearDecay } from '../optim/index.js';
 import type { EndEvent } from '../train/events.js';
 import { ModelFile } from '../train/model_file.js';
+import { decodingOf, preprocessingOf } from '../train/preprocessing.js';
 import { type Resumed, Trainer } from '../train/trainer.js';
 import { parseTrainingState } from '../train/training_state.js';
 import { type Data, drawnShapes, openFolders } from './data.js';
+import { openDevice } from './device.js';
 import { count, describeSkipped, teller, writeLine } from './output.js';
 import { BarProgress, describeValidation, JsonProgress, LineProgress, type Progress } from './progress.js';
 import { PHOTOS, SHAPES } from './recipes.js';
@@ -39,8 +42,11 @@ async function start(given: TrainOptions): Promise<void> {
   const { json = false, strict = false } = given;
   const tell = teller(json);
   const folders = foldersOf(given);
-  Device.get(given.device);
-  const data = folders === null ? drawnShapes(SHAPES) : await openFolders(folders, strict);
+  openDevice(given);
+  const data =
+    folders === null
+      ? drawnShapes(SHAPES)
+      : await openFolders(folders, strict, decoding(given.preset ?? PHOTOS.preset));
   const settings = newSettings(given, folders, {
     trainPictures: data.train.length,
     valPictures: data.validation.length,
@@ -56,18 +62,23 @@ async function resume(given: TrainOptions, folder: string): Promise<void> {
   const { path, info } = checkpoint;
   const { notes } = parseTrainingState(info.training, path);
   const { settings, changes } = resumedSettings(given, parseSettings(notes, path));
-  Device.get(settings.device);
+  openDevice({ device: settings.device, ...settings.convolutions });
   const { data: train, val } = settings;
   const data =
-    train === null || val === null ? drawnShapes(settings) : await openFolders({ data: train, val }, strict);
+    train === null || val === null
+      ? drawnShapes(settings)
+      : await openFolders({ data: train, val }, strict, decoding(settings.preset));
   const out = await writableFolder(given.out ?? dirname(path));
   await run({ settings, data, out, json, strict, checkpoint, changes });
 }
 
 async function run({ settings, data, out, json, strict, checkpoint, changes = [] }: Run): Promise<void> {
   const { preset, init, dropout, seed, batch, epochs, threads } = settings;
-  const device = Device.get(settings.device);
-  if (threads !== null) device.setThreads(threads);
+  const device = openDevice({
+    device: settings.device,
+    ...(threads === null ? {} : { threads }),
+    ...settings.convolutions,
+  });
   using model = new AlexNet({ classes: data.train.classes.length, preset, init, seed, dropout, device });
   using optimizer = makeOptimizer(settings, model);
   const loader = new Loader(data.train, { batchSize: batch, crop: model.inputSize, training: true });
@@ -79,7 +90,7 @@ async function run({ settings, data, out, json, strict, checkpoint, changes = []
     schedule: makeSchedule(settings, loader.batches),
     train: data.train,
     validation: data.validation,
-    ...(settings.data === null ? { preprocessing: SHAPES.preprocessing } : {}),
+    ...(settings.data === null ? { preprocessing: { ...SHAPES.preprocessing, crop: model.inputSize } } : {}),
     batchSize: batch,
     seed,
     out,
@@ -104,6 +115,11 @@ async function run({ settings, data, out, json, strict, checkpoint, changes = []
   } finally {
     progress.close();
   }
+}
+
+function decoding(preset: PresetName): ImageFolderOptions {
+  const preprocessing = preprocessingOf(preset);
+  return preprocessing === undefined ? {} : decodingOf(preprocessing);
 }
 
 function makeOptimizer({ optimizer, lr, momentum, weightDecay }: Settings, model: AlexNet): Optimizer {
