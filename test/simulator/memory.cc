@@ -22,7 +22,7 @@ constexpr size_t kAlignment = 256;
 /// Between blocks, poisoned as well.
 constexpr size_t kGapBytes = 256;
 /// Larger ones are given to the system when they are freed.
-constexpr size_t kKeptBytes = size_t{1} << 20;
+constexpr size_t kKeptBytes = size_t{4} << 20;
 
 [[noreturn]] void end(const char* what) {
   std::perror(what);
@@ -55,7 +55,7 @@ struct Space {
     begin = cursor = map(PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
     alias = map(PROT_READ | PROT_WRITE, MAP_SHARED, file) - begin;
     close(file);
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_sigaction = onFault;
     action.sa_flags = SA_SIGINFO | SA_ONSTACK;
     sigaction(SIGSEGV, &action, &actionBefore);

@@ -1,6 +1,8 @@
 #include "simulator/streams.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <set>
 #include <sstream>
@@ -19,12 +21,15 @@ struct State {
   std::vector<std::unique_ptr<Event>> events;
   std::set<const Event*> knownEvents;
   std::vector<Stream*> ownStreams;  // By device.
-  Clock host;                       // What the host has waited for.
 };
 State& state() {
   static auto* const one = std::make_unique<State>().release();
   return *one;
 }
+
+/// What this thread has waited for. It orders what the thread puts later, and nothing that others put: the
+/// backend's threads order their work by events.
+thread_local Clock waitedFor;
 
 uint64_t at(const Clock& clock, uint32_t stream) { return stream < clock.size() ? clock[stream] : 0; }
 void join(Clock& clock, const Clock& other) {
@@ -32,7 +37,7 @@ void join(Clock& clock, const Clock& other) {
   for (size_t i = 0; i < other.size(); ++i) clock[i] = std::max(clock[i], other[i]);
 }
 void advance(Stream& stream) {
-  join(stream.clock, state().host);
+  join(stream.clock, waitedFor);
   if (stream.clock.size() <= stream.number) stream.clock.resize(stream.number + 1);
   stream.clock[stream.number] = ++stream.issued;
 }
@@ -85,15 +90,14 @@ bool checkRaces(const Block& block, const Access& access) {
 /// Forgets what no later access can be in conflict with that is in none with this one, which has run.
 void forgetBefore(Block& block, const Access& access) {
   const bool isRead = access.mode == Mode::Read;
-  block.accesses.erase(std::remove_if(block.accesses.begin(), block.accesses.end(),
-                                      [&](const auto& other) {
-                                        return other.get() != &access && other->ran &&
-                                               other->begin >= access.begin && other->end <= access.end &&
-                                               isBefore(*other, access) &&
-                                               (!isRead || (other->mode == Mode::Read &&
-                                                            other->stream == access.stream));
-                                      }),
-                       block.accesses.end());
+  block.accesses.erase(
+      std::remove_if(block.accesses.begin(), block.accesses.end(),
+                     [&](const auto& other) {
+                       return other.get() != &access && other->ran && other->begin >= access.begin &&
+                              other->end <= access.end && isBefore(*other, access) &&
+                              (!isRead || (other->mode == Mode::Read && other->stream == access.stream));
+                     }),
+      block.accesses.end());
 }
 
 std::string describe(const Touch& touch) {
@@ -157,8 +161,7 @@ void runFirst(Stream& stream) {
     if (block->freed) continue;
     if (access->mode == Mode::Unknown) {
       const void* const data = onHost(reinterpret_cast<const void*>(access->begin));
-      access->mode =
-          checksum(data, access->end - access->begin) == sums[i] ? Mode::Read : Mode::Write;
+      access->mode = checksum(data, access->end - access->begin) == sums[i] ? Mode::Read : Mode::Write;
       checkRaces(*block, *access);
     }
     if (block->device != kPinned && !isIntact(*block))
@@ -260,9 +263,13 @@ void synchronize(const Point& point) {
   if (point.stream == nullptr) return;
   while (!hasPassed(point)) {
     const std::vector<Stream*> ready = runnable();
+    if (ready.empty()) {
+      std::fputs("simulator: every stream waits for another\n", stderr);
+      std::abort();
+    }
     runFirst(*ready[draw(ready.size())]);
   }
-  join(state().host, *point.clock);
+  join(waitedFor, *point.clock);
 }
 
 void dropWork(int device) {

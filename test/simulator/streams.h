@@ -9,6 +9,9 @@
 #include "simulator/simulator.h"
 
 /// Streams, events, and what orders work. All under the mutex.
+///
+/// Not found: that a kernel writes what is there already (it then counts as one that reads), or in a block of
+/// more than 256 KiB a few bytes only.
 namespace simulator {
 
 struct Stream;
@@ -45,7 +48,8 @@ struct Event {
 };
 
 Stream* createStream(int device);
-/// The stream of that handle; null is the current device's own. Null for none that lives, which is a violation.
+/// The stream of that handle; null is the current device's own. Null for none that lives, which is a
+/// violation.
 Stream* findStream(cudaStream_t stream, const char* call);
 Event* createEvent(int device, bool timed);
 Event* findEvent(cudaEvent_t event, const char* call);
