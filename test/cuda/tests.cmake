@@ -30,3 +30,5 @@ add_library(node_cudnn_incomplete MODULE EXCLUDE_FROM_ALL "$<FILTER:$<TARGET_OBJ
 target_link_libraries(node_cudnn_incomplete PRIVATE addon CUDA::cudart_static CUDA::cublas ${CUDNN_LIBRARY})
 set_target_properties(node_cudnn_incomplete PROPERTIES PREFIX "" SUFFIX .node
   LIBRARY_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/tests)
+
+include(${native}/../test/simulator/checks/checks.cmake)

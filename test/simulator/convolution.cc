@@ -1,4 +1,4 @@
-#include "simulator/convolution.h"
+#include "convolution.h"
 
 #include <algorithm>
 

@@ -7,8 +7,8 @@
 #include <mutex>
 
 #include "core/error.h"
-#include "simulator/descriptors.h"
-#include "simulator/simulator.h"
+#include "descriptors.h"
+#include "simulator.h"
 
 namespace {
 

@@ -1,11 +1,11 @@
-#include "simulator/descriptors.h"
+#include "descriptors.h"
 
 #include <algorithm>
 #include <cstring>
 #include <limits>
 
 #include "core/error.h"
-#include "simulator/simulator.h"
+#include "simulator.h"
 
 namespace simulator {
 namespace {

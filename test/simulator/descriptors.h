@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "simulator/operation_graph.h"
+#include "operation_graph.h"
 
 /// What was set of cuDNN's backend descriptors.
 namespace simulator {

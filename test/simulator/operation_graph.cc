@@ -1,4 +1,4 @@
-#include "simulator/operation_graph.h"
+#include "operation_graph.h"
 
 #include <cmath>
 #include <cstring>

@@ -5,7 +5,7 @@
 #include <optional>
 #include <set>
 
-#include "simulator/convolution.h"
+#include "convolution.h"
 
 /// What an operation graph of cuDNN's computes.
 namespace simulator {
