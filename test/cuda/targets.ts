@@ -13,6 +13,7 @@ const TARGETS = {
   driver_stand_in: 'tests/driver_stand_in.so',
   node_cudnn_host: 'tests/node_cudnn_host.node',
   node_cudnn_incomplete: 'tests/node_cudnn_incomplete.node',
+  graph_check: 'tests/graph_check',
 } as const;
 
 /** Skips the tests and says so where the CUDA addon was not built; NODE_CUDNN_TEST_CUDA=1 makes that a failure. */

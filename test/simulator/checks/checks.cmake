@@ -9,6 +9,10 @@ add_executable(graph_check EXCLUDE_FROM_ALL ${checks}/graph_check.cc ${graph}
   "$<FILTER:$<TARGET_OBJECTS:objects>,INCLUDE,(conv2d_graph|error)[.]cc>")
 target_include_directories(graph_check PRIVATE ${simulated})
 target_compile_options(graph_check PRIVATE -O3)
+target_compile_definitions(graph_check PRIVATE SIMULATOR_CUDNN="${CUDNN_LIBRARY}"
+  SIMULATOR_DRIVER="$<TARGET_FILE:driver_stand_in>")
+add_dependencies(graph_check driver_stand_in)
+# Of cudart there are in graph_check what cudnn-frontend needs to succeed.
 target_link_libraries(graph_check PRIVATE ours CUDA::cudart_static ${CMAKE_DL_LIBS})
 target_link_options(graph_check PRIVATE -Wl,--allow-multiple-definition)
 set_target_properties(graph_check PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/tests)
