@@ -16,3 +16,9 @@ add_dependencies(graph_check driver_stand_in)
 target_link_libraries(graph_check PRIVATE ours CUDA::cudart_static ${CMAKE_DL_LIBS})
 target_link_options(graph_check PRIVATE -Wl,--allow-multiple-definition)
 set_target_properties(graph_check PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/tests)
+
+# What nvcc made of the kernels' launches.
+add_executable(launches EXCLUDE_FROM_ALL ${checks}/launches.cc
+  "$<FILTER:$<TARGET_OBJECTS:objects>,INCLUDE,(kernels[.]cu|error[.]cc)>")
+target_link_libraries(launches PRIVATE ours)
+set_target_properties(launches PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/tests)
