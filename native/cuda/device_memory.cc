@@ -28,12 +28,14 @@ void* DeviceMemory::allocate(size_t bytes) {
     return nullptr;
   }
   if (failed(status)) throw CudaError("cudaMallocAsync", describeFailure(status), concat(bytes, " bytes"));
+  ++live_;
   for (cudaStream_t stream : joined_) order(poolStream(), stream);
   return data;
 }
 
 void DeviceMemory::release(void* data) {
   std::lock_guard<std::mutex> lock(mutex_);
+  --live_;
   try {
     const CurrentDevice current(device_);
     for (cudaStream_t stream : joined_) order(stream, poolStream());
@@ -41,6 +43,11 @@ void DeviceMemory::release(void* data) {
   } catch (const Error&) {
     // The device is lost, and its memory with it: whoever reads from it is told.
   }
+  dropUnused();
+}
+
+void DeviceMemory::dropUnused() {
+  if (live_ == 0 && joined_.empty()) pool_.reset();
 }
 
 void DeviceMemory::join(cudaStream_t stream) {
@@ -53,6 +60,7 @@ void DeviceMemory::join(cudaStream_t stream) {
 void DeviceMemory::leave(cudaStream_t stream) {
   std::lock_guard<std::mutex> lock(mutex_);
   joined_.erase(std::remove(joined_.begin(), joined_.end(), stream), joined_.end());
+  dropUnused();
 }
 
 void DeviceMemory::letReach(int otherDevice) {

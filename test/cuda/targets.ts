@@ -11,7 +11,7 @@ export const cudaAddon = join(folder, 'Release/node_cudnn_cuda.node');
 const TARGETS = {
   plans: 'tests/plans',
   driver_stand_in: 'tests/driver_stand_in.so',
-  node_cudnn_host: 'tests/node_cudnn_host.node',
+  node_cudnn_simulator: 'tests/node_cudnn_simulator.node',
   node_cudnn_incomplete: 'tests/node_cudnn_incomplete.node',
   graph_check: 'tests/graph_check',
   launches: 'tests/launches',

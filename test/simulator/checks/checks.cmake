@@ -1,5 +1,4 @@
-# Parts of the simulator by themselves: included by test/cuda/tests.cmake.
-get_filename_component(simulated ${native}/../test/simulator ABSOLUTE)
+# Parts of the simulator by themselves: included by test/cuda/tests.cmake, behind simulator.cmake.
 set(checks ${simulated}/checks)
 
 # Production's convolutions on the simulator's cuDNN.
@@ -7,7 +6,7 @@ set(graph cudnn_graph.cc descriptors.cc operation_graph.cc convolution.cc)
 list(TRANSFORM graph PREPEND ${simulated}/)
 add_executable(graph_check EXCLUDE_FROM_ALL ${checks}/graph_check.cc ${graph}
   "$<FILTER:$<TARGET_OBJECTS:objects>,INCLUDE,(conv2d_graph|error)[.]cc>")
-target_include_directories(graph_check PRIVATE ${simulated})
+target_include_directories(graph_check PRIVATE ${simulated}/..)
 target_compile_options(graph_check PRIVATE -O3)
 target_compile_definitions(graph_check PRIVATE SIMULATOR_CUDNN="${CUDNN_LIBRARY}"
   SIMULATOR_DRIVER="$<TARGET_FILE:driver_stand_in>")

@@ -12,8 +12,8 @@
 
 #include "cuda/conv2d_graph.h"
 #include "cuda/error.h"
-#include "operation_graph.h"
-#include "simulator.h"
+#include "simulator/operation_graph.h"
+#include "simulator/simulator.h"
 
 // ---- As much of the simulator as graphs need ----
 
