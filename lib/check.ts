@@ -58,6 +58,11 @@ export function expectString(name: string, value: unknown): string {
   throw new ArgumentError(expected('string', name, value));
 }
 
+export function expectBoolean(name: string, value: unknown): boolean {
+  if (typeof value === 'boolean') return value;
+  throw new ArgumentError(expected('true or false', name, value));
+}
+
 /** A copy of an object with string keys, such as JSON's. */
 export function expectObject(name: string, value: unknown): Record<string, unknown> {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value };

@@ -1,6 +1,6 @@
-import { expectInteger } from './check.js';
+import { expectBoolean, expectInteger, expectMembers } from './check.js';
 import { cudaReport } from './cuda.js';
-import { DeviceError, expected } from './errors.js';
+import { ArgumentError, DeviceError, expected } from './errors.js';
 import { cpuBackend, cudaBackend, type MemoryStats, type NativeBackend } from './native.js';
 
 /** One FIFO stream of operations and its memory. */
@@ -14,6 +14,7 @@ export class Device {
   ) {}
 
   #threads: number | undefined;
+  #convolutions: Required<ConvolutionOptions> = { tf32: true, deterministic: false, autotune: false };
 
   private static readonly known = new Map<string, Device>();
 
@@ -71,22 +72,84 @@ export class Device {
       ),
     );
     const forced = process.env.NODE_CUDNN_CONV2D;
+    const { tf32, deterministic, autotune } = this.#convolutions;
     return {
       ...facts,
+      ...(this.kind === 'cuda'
+        ? { tf32: onOff(tf32), deterministic: onOff(deterministic), autotune: onOff(autotune) }
+        : {}),
       ...(this.#threads === undefined ? {} : { threads: String(this.#threads) }),
       ...(forced === undefined ? {} : { conv2d: forced }),
     };
   }
 
-  /** Threads of each operation. Results are repeatable bit by bit for equal numbers of threads only. */
+  /** Threads of each operation on a CPU. Results are repeatable bit by bit for equal numbers of threads only. */
   setThreads(threads: number): void {
     this.#threads = expectInteger('threads', threads, 1, 1024);
-    this.backend.setThreads(this.index, this.#threads);
+    if (this.kind === 'cpu') this.backend.setOption(this.index, 'threads', this.#threads);
+  }
+
+  /**
+   * How a CUDA device computes convolutions from now on; what is not named stays as it is.
+   * @throws {ArgumentError} for another device, or what is not true or false
+   */
+  setConvolutions(options: ConvolutionOptions): void {
+    if (this.kind !== 'cuda') {
+      throw new ArgumentError(
+        `Expected CUDA device for ${Object.keys(options).join(', ')} but received ${this.name}`,
+      );
+    }
+    const { tf32, deterministic, autotune } = expectMembers('options', options, CONVOLUTION_OPTIONS);
+    const given = Object.entries({ tf32, deterministic, autotune })
+      .filter(([, value]) => value !== undefined)
+      .map(([name, value]) => [name, expectBoolean(name, value)] as const);
+    for (const [name, value] of given) this.backend.setOption(this.index, name, Number(value));
+    this.#convolutions = { ...this.#convolutions, ...Object.fromEntries(given) };
+  }
+
+  /**
+   * What autotune has chosen so far: names of implementations by what they serve. Another run that is given them
+   * computes the same bits. Checkpoints keep them.
+   */
+  get choices(): Readonly<Record<string, string>> {
+    return this.backend.choices(this.index);
+  }
+
+  /** Makes autotune take what it chose in another run, where that is to be had here. */
+  choose(choices: Readonly<Record<string, string>>): void {
+    for (const [what, implementation] of Object.entries(choices))
+      this.backend.choose(this.index, what, implementation);
+  }
+
+  private get kind(): string {
+    return this.name.startsWith('cuda') ? 'cuda' : 'cpu';
   }
 
   toString(): string {
     return this.name;
   }
+}
+
+/** How a CUDA device computes convolutions. */
+export interface ConvolutionOptions {
+  /**
+   * Whether factors may be rounded to TF32, ten bits of fraction, on GPUs whose tensor cores do so. Default: true, as
+   * PyTorch's convolutions have it.
+   */
+  tf32?: boolean;
+  /** Whether equal inputs must give equal bits. Default: false. */
+  deterministic?: boolean;
+  /**
+   * Whether each convolution's first call times the plans that cuDNN offers on the real shapes and keeps the fastest.
+   * Default: false, the plan that cuDNN expects to be the fastest.
+   */
+  autotune?: boolean;
+}
+
+const CONVOLUTION_OPTIONS = ['tf32', 'deterministic', 'autotune'] as const;
+
+function onOff(value: boolean): string {
+  return value ? 'on' : 'off';
 }
 
 /** @throws {DeviceError} */

@@ -8,7 +8,7 @@ export type { Pair } from './check.js';
 export type { Dataset, Sample, SkipOptions, SkippedFile, SkippedSample } from './data/dataset.js';
 export { ImageFolder, type ImageFolderOptions } from './data/folder.js';
 export { Shapes, type ShapesOptions } from './data/shapes.js';
-export { Device, type DeviceLike } from './device.js';
+export { type ConvolutionOptions, Device, type DeviceLike } from './device.js';
 export {
   AddonError,
   ArgumentError,

@@ -122,7 +122,10 @@ export interface NativeBackend {
   /** For tests: the `count`-th allocation of a tensor, or of workspace, from now on fails; 0: none does. */
   failAllocation(device: number, workspace: boolean, count: number): void;
   queued(device: number): number;
-  setThreads(device: number, threads: number): void;
+  setOption(device: number, name: string, value: number): void;
+  /** What autotune chose: implementations by what they serve. */
+  choices(device: number): Record<string, string>;
+  choose(device: number, what: string, implementation: string): void;
 
   conv2d(params: Conv2dParams, x: Handle, w: Handle, bias: Handle | null, y: Handle): void;
   conv2dBackwardData(params: Conv2dParams, dy: Handle, w: Handle, dx: Handle): void;

@@ -389,6 +389,13 @@ describe('stream', () => {
       }));
   });
 
+  it('refuses how to compute on a GPU', () => {
+    expect(() => cpu.setConvolutions({ tf32: false, autotune: true })).to.throw(
+      ArgumentError,
+      'Expected CUDA device for tf32, autotune but received cpu:0',
+    );
+  });
+
   it('takes a number of threads', () =>
     tidy(async () => {
       const device = Device.get('cpu:2');

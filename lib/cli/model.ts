@@ -1,26 +1,20 @@
 import type { Command } from 'commander';
 import type { Classifier } from '../train/classifier.js';
-import { threads } from './options.js';
+import { addDeviceOptions, type DeviceOptions, openDevice } from './device.js';
 
-export interface ModelOptions {
+export interface ModelOptions extends DeviceOptions {
   model: string;
-  threads?: number;
-  device?: string;
 }
 
 /** The options of a command that uses a trained model. */
 export function addModelOptions(command: Command): Command {
-  return command
-    .requiredOption('--model <path>', 'model file, or folder of checkpoints: its last one')
-    .option('--threads <n>', 'of each operation (default: all cores)', threads)
-    .option('--device <name>', 'cpu, cpu:N, cuda or cuda:N (default: cpu)');
+  return addDeviceOptions(
+    command.requiredOption('--model <path>', 'model file, or folder of checkpoints: its last one'),
+  );
 }
 
 export async function openModel(options: ModelOptions): Promise<Classifier> {
   // Here, so that --help does without the addon.
   const { loadModel } = await import('../train/classifier.js');
-  const { Device } = await import('../device.js');
-  const device = Device.get(options.device);
-  if (options.threads !== undefined) device.setThreads(options.threads);
-  return loadModel(options.model, { device });
+  return loadModel(options.model, { device: openDevice(options) });
 }

@@ -1,5 +1,14 @@
 import { resolve } from 'node:path';
-import { expectFinite, expectInRange, expectInteger, expectOneOf, expectString } from '../check.js';
+import {
+  expectBoolean,
+  expectFinite,
+  expectInRange,
+  expectInteger,
+  expectObject,
+  expectOneOf,
+  expectString,
+} from '../check.js';
+import type { ConvolutionOptions } from '../device.js';
 import { ArgumentError, expected, FileFormatError, reasonOf } from '../errors.js';
 import { INITS, type Init, type PresetName } from '../models/presets.js';
 import { OPTIMIZERS, type OptimizerName, PHOTOS, PRESET_NAMES, photosBatch, SHAPES } from './recipes.js';
@@ -31,7 +40,11 @@ export interface Settings {
   /** Null for all cores. */
   threads: number | null;
   device: string;
+  /** How a CUDA device computes convolutions. */
+  convolutions: Required<ConvolutionOptions>;
 }
+
+const CONVOLUTIONS: Settings['convolutions'] = { tf32: true, deterministic: false, autotune: false };
 
 export interface DataFolders {
   data: string;
@@ -81,6 +94,19 @@ export function newSettings(
     seed: given.seed ?? recipe.seed,
     threads: given.threads ?? null,
     device: given.device ?? 'cpu',
+    convolutions: withGiven(CONVOLUTIONS, given),
+  };
+}
+
+/** On the command line each of them can only leave its default. */
+function withGiven(
+  { tf32, deterministic, autotune }: Settings['convolutions'],
+  given: TrainOptions,
+): Settings['convolutions'] {
+  return {
+    tf32: tf32 && given.tf32 !== false,
+    deterministic: deterministic || given.deterministic === true,
+    autotune: autotune || given.autotune === true,
   };
 }
 
@@ -112,13 +138,15 @@ export function resumedSettings(
       `${expected(`at least ${saved.epochs}`, '--epochs', given.epochs)}: it may only be raised on --resume`,
     );
   }
+  const device = given.device ?? saved.device;
   const settings: Settings = {
     ...saved,
     data: given.data === undefined ? saved.data : resolve(given.data),
     val: given.val === undefined ? saved.val : resolve(given.val),
     epochs: given.epochs ?? saved.epochs,
     threads: given.threads ?? saved.threads,
-    device: given.device ?? saved.device,
+    device,
+    convolutions: withGiven(device === saved.device ? saved.convolutions : CONVOLUTIONS, given),
   };
   const changes = (['data', 'val', 'epochs', 'device'] as const)
     .filter((name) => settings[name] !== saved[name])
@@ -153,10 +181,20 @@ export function parseSettings(notes: Readonly<Record<string, unknown>> | undefin
       seed: expectInteger('seed', notes.seed, 0),
       threads: nullOr(notes.threads, (value) => expectInteger('threads', value, 1)),
       device: expectString('device', notes.device),
+      convolutions: parseConvolutions(notes.convolutions),
     };
   } catch (cause) {
     throw new FileFormatError(`${reasonOf(cause)} in the settings of ${path}`, { cause });
   }
+}
+
+function parseConvolutions(value: unknown): Settings['convolutions'] {
+  const { tf32, deterministic, autotune } = expectObject('convolutions', value);
+  return {
+    tf32: expectBoolean('tf32', tf32),
+    deterministic: expectBoolean('deterministic', deterministic),
+    autotune: expectBoolean('autotune', autotune),
+  };
 }
 
 function nullOr<T>(value: unknown, parse: (value: unknown) => T): T | null {

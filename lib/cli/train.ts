@@ -1,10 +1,11 @@
 import { type Command, Option } from 'commander';
 import { INITS, type Init, type PresetName } from '../models/presets.js';
-import { examples, positiveInteger, positiveNumber, seed, threads } from './options.js';
+import { addDeviceOptions, type DeviceOptions } from './device.js';
+import { examples, positiveInteger, positiveNumber, seed } from './options.js';
 import { OPTIMIZERS, type OptimizerName, PHOTOS, PRESET_NAMES, SHAPES } from './recipes.js';
 
 /** The options that were given. */
-export interface TrainOptions {
+export interface TrainOptions extends DeviceOptions {
   data?: string;
   val?: string;
   preset?: PresetName;
@@ -14,8 +15,6 @@ export interface TrainOptions {
   lr?: number;
   optimizer?: OptimizerName;
   seed?: number;
-  threads?: number;
-  device?: string;
   out?: string;
   resume?: string;
   strict?: boolean;
@@ -23,7 +22,7 @@ export interface TrainOptions {
 }
 
 export function addTrain(program: Command): void {
-  program
+  const command = program
     .command('train')
     .summary('train AlexNet on folders of pictures, or on drawn shapes')
     .description(
@@ -59,9 +58,8 @@ export function addTrain(program: Command): void {
       positiveNumber,
     )
     .addOption(choice('--optimizer <name>', 'the rule of the update', OPTIMIZERS, SHAPES.optimizer))
-    .option('--seed <n>', `of weights, order, crops, dropout (default: ${SHAPES.seed})`, seed)
-    .option('--threads <n>', 'of each operation (default: all cores)', threads)
-    .option('--device <name>', 'cpu, cpu:N, cuda or cuda:N (default: cpu)')
+    .option('--seed <n>', `of weights, order, crops, dropout (default: ${SHAPES.seed})`, seed);
+  addDeviceOptions(command)
     .option('--out <dir>', `folder of the checkpoints (default: ${SHAPES.out}, or ${PHOTOS.out} with --data)`)
     .option('--resume <dir>', 'go on from its last checkpoint, with its options; --epochs may be raised')
     .option(

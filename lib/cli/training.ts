@@ -1,7 +1,6 @@
 import { mkdtemp, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Loader } from '../data/loader.js';
-import { Device } from '../device.js';
 import { ArgumentError, reasonOf } from '../errors.js';
 import { exists, makeFolder } from '../io/folder.js';
 import { AlexNet } from '../models/alexnet.js';
@@ -11,6 +10,7 @@ import { ModelFile } from '../train/model_file.js';
 import { type Resumed, Trainer } from '../train/trainer.js';
 import { parseTrainingState } from '../train/training_state.js';
 import { type Data, drawnShapes, openFolders } from './data.js';
+import { openDevice } from './device.js';
 import { count, describeSkipped, teller, writeLine } from './output.js';
 import { BarProgress, describeValidation, JsonProgress, LineProgress, type Progress } from './progress.js';
 import { PHOTOS, SHAPES } from './recipes.js';
@@ -39,7 +39,7 @@ async function start(given: TrainOptions): Promise<void> {
   const { json = false, strict = false } = given;
   const tell = teller(json);
   const folders = foldersOf(given);
-  Device.get(given.device);
+  openDevice(given);
   const data = folders === null ? drawnShapes(SHAPES) : await openFolders(folders, strict);
   const settings = newSettings(given, folders, {
     trainPictures: data.train.length,
@@ -56,7 +56,7 @@ async function resume(given: TrainOptions, folder: string): Promise<void> {
   const { path, info } = checkpoint;
   const { notes } = parseTrainingState(info.training, path);
   const { settings, changes } = resumedSettings(given, parseSettings(notes, path));
-  Device.get(settings.device);
+  openDevice({ device: settings.device, ...settings.convolutions });
   const { data: train, val } = settings;
   const data =
     train === null || val === null ? drawnShapes(settings) : await openFolders({ data: train, val }, strict);
@@ -66,8 +66,11 @@ async function resume(given: TrainOptions, folder: string): Promise<void> {
 
 async function run({ settings, data, out, json, strict, checkpoint, changes = [] }: Run): Promise<void> {
   const { preset, init, dropout, seed, batch, epochs, threads } = settings;
-  const device = Device.get(settings.device);
-  if (threads !== null) device.setThreads(threads);
+  const device = openDevice({
+    device: settings.device,
+    ...(threads === null ? {} : { threads }),
+    ...settings.convolutions,
+  });
   using model = new AlexNet({ classes: data.train.classes.length, preset, init, seed, dropout, device });
   using optimizer = makeOptimizer(settings, model);
   const loader = new Loader(data.train, { batchSize: batch, crop: model.inputSize, training: true });

@@ -123,6 +123,7 @@ export class Trainer {
     expectSameRun(file, state, { model, train, validation, batchSize, seed, preprocessing, stepsPerEpoch });
     file.expectOptimizer(optimizer);
     return this.#exclusively('resume', async () => {
+      model.device.choose(state.choices);
       optimizer.load(state.optimizer);
       this.#schedule.load(state.schedule);
       model.generator.load(state.generator);
@@ -397,6 +398,7 @@ export class Trainer {
         validation: validation === undefined ? null : identityOf(validation),
       },
       facts: this.#facts(),
+      choices: model.device.choices,
       optimizer: optimizer.state(),
       schedule: this.#schedule.state(),
       generator: model.generator.state(),

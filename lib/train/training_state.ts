@@ -31,6 +31,8 @@ export interface TrainingState extends Progress {
   data: { train: DataIdentity; validation: DataIdentity | null };
   /** What else decides over the bits of the results, by name. */
   facts: Readonly<Record<string, string>>;
+  /** What autotune chose on the model's device. */
+  choices: Readonly<Record<string, string>>;
   optimizer: Readonly<Record<string, number>>;
   schedule: Readonly<Record<string, number>>;
   generator: { seed: number; offset: number };
@@ -68,6 +70,7 @@ export function parseTrainingState(value: unknown, path: string): TrainingState 
         validation: data.validation === null ? null : identity('data.validation', data.validation),
       },
       facts: members('facts', state.facts, expectString),
+      choices: members('choices', state.choices, expectString),
       optimizer: members('optimizer', state.optimizer, expectFinite),
       schedule: members('schedule', state.schedule, expectFinite),
       generator: pick('generator', state.generator, ['seed', 'offset']),

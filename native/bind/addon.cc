@@ -183,10 +183,25 @@ Napi::Value queued(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(deviceArgument(info).stream.queued()));
 }
 
-void setThreadCount(const Napi::CallbackInfo& info) {
-  const int threads = info[1].ToNumber().Int32Value();
+/// setOption(device, name, integer)
+void setDeviceOption(const Napi::CallbackInfo& info) {
+  const std::string name = info[1].ToString();
+  const int64_t value = info[2].ToNumber().Int64Value();
   deviceArgument(info).stream.push(
-      {"setThreads", {}, {}, [threads](Context& context) { setThreads(context, threads); }});
+      {"setOption", {}, {}, [name, value](Context& context) { setOption(context, name, value); }});
+}
+
+/// choices(device) → what autotune chose: implementations by what they serve, as strings
+Napi::Value choices(const Napi::CallbackInfo& info) {
+  Napi::Object object = Napi::Object::New(info.Env());
+  for (const auto& [what, implementation] : deviceArgument(info).choices->all())
+    object.Set(what, implementation);
+  return object;
+}
+
+/// choose(device, what, implementation): as if autotune had chosen it
+void choose(const Napi::CallbackInfo& info) {
+  deviceArgument(info).choices->set(info[1].ToString(), info[2].ToString());
 }
 
 /// describe() → facts about the backend, as strings
@@ -222,7 +237,9 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("emptyCache", Napi::Function::New(env, guarded<emptyCache>));
   exports.Set("failAllocation", Napi::Function::New(env, guarded<failAllocation>));
   exports.Set("queued", Napi::Function::New(env, guarded<queued>));
-  exports.Set("setThreads", Napi::Function::New(env, guarded<setThreadCount>));
+  exports.Set("setOption", Napi::Function::New(env, guarded<setDeviceOption>));
+  exports.Set("choices", Napi::Function::New(env, guarded<choices>));
+  exports.Set("choose", Napi::Function::New(env, guarded<choose>));
   exportOps(exports);
   return exports;
 }

@@ -16,9 +16,13 @@ namespace nodecudnn {
 /// One device as one JavaScript environment sees it: its memory and its stream.
 struct Device {
   explicit Device(int index)
-      : index(index), allocator(std::make_shared<Allocator>(index)), stream(index, allocator) {}
+      : index(index),
+        allocator(std::make_shared<Allocator>(index)),
+        choices(std::make_shared<Choices>()),
+        stream(index, allocator, choices) {}
   const int index;
   const std::shared_ptr<Allocator> allocator;
+  const std::shared_ptr<Choices> choices;
   Stream stream;
 };
 

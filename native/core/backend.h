@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/allocator.h"
+#include "core/choices.h"
 #include "core/tensor.h"
 
 /// What a backend supplies beside the operations of ops.h. A backend is a link target: there is exactly one
@@ -20,7 +21,7 @@ using ContextPtr = std::unique_ptr<Context, ContextDeleter>;
 /// Called on the device's stream thread, which is the only one that uses the context, and deletes it.
 /// Workspace comes from the allocator, so that it is counted. Does not throw: what can fail is made at first
 /// use, where it fails the operation that needs it.
-ContextPtr makeContext(int device, Allocator& allocator);
+ContextPtr makeContext(int device, Allocator& allocator, Choices& choices);
 
 /// How many devices may be asked for.
 int deviceCount();
@@ -36,8 +37,9 @@ void finish(Context&);
 /// From another device of this backend, whose stream has been waited for.
 void copyBetweenDevices(Context&, const Tensor& source, Tensor& target);
 
-/// Threads that the operations of this device use.
-void setThreads(Context&, int threads);
+/// How the operations of this device compute from now on, such as `threads`. Throws for an option that it
+/// does not have.
+void setOption(Context&, const std::string& name, int64_t value);
 
 /// Facts for `alexnet doctor`: name and value.
 std::vector<std::pair<std::string, std::string>> describeBackend();

@@ -34,8 +34,10 @@ void Event::wait() {
   passed_.wait(lock, [this] { return done_; });
 }
 
-Stream::Stream(int device, std::shared_ptr<Allocator> allocator)
-    : allocator_(std::move(allocator)), thread_([this, device] { run(device); }) {}
+Stream::Stream(int device, std::shared_ptr<Allocator> allocator, std::shared_ptr<Choices> choices)
+    : allocator_(std::move(allocator)),
+      choices_(std::move(choices)),
+      thread_([this, device] { run(device); }) {}
 
 Stream::~Stream() {
   stop();
@@ -110,7 +112,7 @@ size_t Stream::queued() const {
 }
 
 void Stream::run(int device) {
-  const ContextPtr context = makeContext(device, *allocator_);
+  const ContextPtr context = makeContext(device, *allocator_, *choices_);
   for (;;) {
     std::unique_lock<std::mutex> lock(mutex_);
     filled_.wait(lock, [this] { return stopping_ || !queue_.empty(); });

@@ -65,7 +65,7 @@ class Stream {
   };
   using Done = std::function<void(std::shared_ptr<const Failure>)>;
 
-  Stream(int device, std::shared_ptr<Allocator> allocator);
+  Stream(int device, std::shared_ptr<Allocator> allocator, std::shared_ptr<Choices> choices);
   ~Stream();
 
   /// Throws Error(QueueFull) when kMaxQueued operations are waiting.
@@ -96,6 +96,7 @@ class Stream {
   void execute(Operation& operation, Context& context);
 
   std::shared_ptr<Allocator> allocator_;
+  std::shared_ptr<Choices> choices_;
   mutable std::mutex mutex_;
   std::condition_variable filled_;
   std::deque<Operation> queue_;

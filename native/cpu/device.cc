@@ -58,7 +58,7 @@ void* Context::workspace(int slot, size_t bytes) {
 
 void ContextDeleter::operator()(Context* context) const { delete context; }
 
-ContextPtr makeContext(int, Allocator& allocator) {
+ContextPtr makeContext(int, Allocator& allocator, Choices&) {
   return ContextPtr(std::make_unique<Context>(allocator).release());
 }
 
@@ -83,9 +83,10 @@ void copyBetweenDevices(Context&, const Tensor& source, Tensor& target) {
   std::memcpy(target.data, source.data, target.bytes());
 }
 
-void setThreads(Context& context, int threads) {
-  context.threads = threads;
-  omp_set_num_threads(threads);
+void setOption(Context& context, const std::string& name, int64_t value) {
+  CHECK(name == "threads", "Expected threads for option of a CPU device but received ", name);
+  context.threads = static_cast<int>(value);
+  omp_set_num_threads(context.threads);
 }
 
 std::vector<std::pair<std::string, std::string>> describeBackend() {

@@ -11,15 +11,11 @@
 
 namespace nodecudnn {
 
-/// From NODE_CUDNN_TF32 (0 turns it off; on by default, as in PyTorch's convolutions) and
-/// NODE_CUDNN_DETERMINISTIC (1 turns it on).
-Conv2dMath mathOfEnvironment();
-
 /// A CUDA device's state. Used by its stream thread only. All is made at first use, so that what fails then
 /// fails the operation that needs it.
 class Context {
  public:
-  Context(int device, Allocator& allocator);
+  Context(int device, Allocator& allocator, Choices& choices);
   ~Context();
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
@@ -43,8 +39,10 @@ class Context {
   }
 
   const int device;
-  const Conv2dMath math;
+  /// As PyTorch's convolutions compute without being told otherwise.
+  Conv2dMath math{true, false, false};
   PlanCache plans;
+  Choices& choices;
 
  private:
   static constexpr int kSlots = 2;

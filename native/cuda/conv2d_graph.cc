@@ -114,21 +114,25 @@ std::string describe(Conv2dPass pass, const Conv2dShape& q) {
 
 }  // namespace
 
-Conv2dPlan::Conv2dPlan(std::shared_ptr<Graph> graph, size_t workspaceBytes)
-    : graph_(std::move(graph)), workspaceBytes_(workspaceBytes) {}
+Conv2dPlan::Conv2dPlan(std::shared_ptr<Graph> graph, int64_t index)
+    : graph_(std::move(graph)), index_(index) {
+  int64_t bytes = 0;
+  CUDA_CHECK(graph_->get_workspace_size_plan_at_index(index, bytes), name());
+  workspaceBytes_ = static_cast<size_t>(bytes);
+}
 
 std::string Conv2dPlan::name() const {
   std::string name;
-  return failed(graph_->get_plan_name(name)) ? "" : name;
+  CUDA_CHECK(graph_->get_plan_name_at_index(index_, name));
+  return name;
 }
 
-void Conv2dPlan::run(cudnnHandle_t handle, const float* a, const float* b, const float* bias, float* out,
-                     void* workspace) const {
+void Conv2dPlan::run(cudnnHandle_t handle, const Conv2dOperands& operands, void* workspace) const {
   // cuDNN's variant pack has one kind of pointer for what is read and written.
   std::unordered_map<int64_t, void*> pointers{
-      {kA, const_cast<float*>(a)}, {kB, const_cast<float*>(b)}, {kOut, out}};
-  if (bias != nullptr) pointers.emplace(kBias, const_cast<float*>(bias));
-  CUDA_CHECK(graph_->execute(handle, pointers, workspace), name());
+      {kA, const_cast<float*>(operands.a)}, {kB, const_cast<float*>(operands.b)}, {kOut, operands.out}};
+  if (operands.bias != nullptr) pointers.emplace(kBias, const_cast<float*>(operands.bias));
+  CUDA_CHECK(graph_->execute_plan_at_index(handle, pointers, workspace, index_), name());
 }
 
 Conv2dPlanner::Conv2dPlanner(const std::string& properties, int capability) : capability_(capability) {
@@ -137,8 +141,9 @@ Conv2dPlanner::Conv2dPlanner(const std::string& properties, int capability) : ca
   properties_ = std::move(made);
 }
 
-std::shared_ptr<Conv2dPlan> Conv2dPlanner::plan(Conv2dPass pass, const Conv2dShape& shape,
-                                                const Conv2dMath& math) const {
+std::vector<std::shared_ptr<Conv2dPlan>> Conv2dPlanner::search(Conv2dPass pass, const Conv2dShape& shape,
+                                                               const Conv2dMath& math, size_t count,
+                                                               const std::string* name) const {
   fe::error_object last;
   for (const Wishes& wishes : kWishes) {
     auto graph = std::make_shared<Graph>();
@@ -154,15 +159,32 @@ std::shared_ptr<Conv2dPlan> Conv2dPlanner::plan(Conv2dPass pass, const Conv2dSha
     graph->deselect_numeric_notes(notesToAvoid(math, wishes));
     if (wishes.littleWorkspace) graph->deselect_workspace_greater_than(kMaxWorkspaceBytes);
     last = graph->check_support();
-    if (!failed(last)) last = graph->build_plans(fe::BuildPlanPolicy_t::HEURISTICS_CHOICE);
     if (failed(last)) continue;
-    int64_t workspaceBytes = 0;
-    CUDA_CHECK(graph->get_workspace_size(workspaceBytes), describe(pass, shape));
-    return std::make_shared<Conv2dPlan>(std::move(graph), static_cast<size_t>(workspaceBytes));
+    std::vector<std::shared_ptr<Conv2dPlan>> found;
+    for (int64_t index = 0; index < graph->get_execution_plan_count() && found.size() < count; ++index) {
+      std::string indexed;
+      if (name != nullptr && (failed(graph->get_plan_name_at_index(index, indexed)) || indexed != *name))
+        continue;
+      last = graph->build_plan_at_index(index);
+      if (!failed(last)) found.push_back(std::make_shared<Conv2dPlan>(graph, index));
+    }
+    if (!found.empty()) return found;
   }
+  if (name != nullptr) return {};
   throw CudaError("cudnnBackendFinalize", describeFailure(last),
                   concat("a plan of ", describe(pass, shape), math.tf32 ? "" : " without TF32",
                          math.deterministic ? ", deterministic" : ""));
+}
+
+std::vector<std::shared_ptr<Conv2dPlan>> Conv2dPlanner::plans(Conv2dPass pass, const Conv2dShape& shape,
+                                                              const Conv2dMath& math, size_t count) const {
+  return search(pass, shape, math, count, nullptr);
+}
+
+std::shared_ptr<Conv2dPlan> Conv2dPlanner::named(const std::string& name, Conv2dPass pass,
+                                                 const Conv2dShape& shape, const Conv2dMath& math) const {
+  const auto found = search(pass, shape, math, 1, &name);
+  return found.empty() ? nullptr : found.front();
 }
 
 }  // namespace nodecudnn

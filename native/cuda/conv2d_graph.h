@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/conv2d_shape.h"
 
@@ -22,21 +23,29 @@ struct Conv2dMath {
   bool tf32;
   /// Equal inputs give equal bits.
   bool deterministic;
+  /// Of several plans the fastest on the real shapes, rather than the first that the heuristics offer.
+  bool autotune;
+};
+
+/// What a convolution reads and writes. Forward: (x, w, bias or null, y). Data: (dy, w, null, dx). Filter:
+/// (x, dy, null, dw).
+struct Conv2dOperands {
+  const float *a, *b, *bias;
+  float* out;
 };
 
 /// One convolution as cuDNN computes it on one kind of device.
 class Conv2dPlan {
  public:
-  Conv2dPlan(std::shared_ptr<cudnn_frontend::graph::Graph> graph, size_t workspaceBytes);
+  Conv2dPlan(std::shared_ptr<cudnn_frontend::graph::Graph> graph, int64_t index);
   size_t workspaceBytes() const { return workspaceBytes_; }
   /// cuDNN's name of the engine and its settings.
   std::string name() const;
-  /// Forward: (x, w, bias or null, y). Data: (dy, w, null, dx). Filter: (x, dy, null, dw).
-  void run(cudnnHandle_t handle, const float* a, const float* b, const float* bias, float* out,
-           void* workspace) const;
+  void run(cudnnHandle_t handle, const Conv2dOperands& operands, void* workspace) const;
 
  private:
   std::shared_ptr<cudnn_frontend::graph::Graph> graph_;
+  int64_t index_;  // In the graph's list.
   size_t workspaceBytes_;
 };
 
@@ -49,13 +58,21 @@ class Conv2dPlanner {
   /// plans cannot run.
   Conv2dPlanner(const std::string& properties, int capability);
 
-  /// The first that cuDNN's heuristics offer of those that compute in that way, with less workspace than
-  /// kMaxWorkspaceBytes if there is one. Throws CudaError where there is none.
-  std::shared_ptr<Conv2dPlan> plan(Conv2dPass pass, const Conv2dShape& shape, const Conv2dMath& math) const;
+  /// The first `count` at most that cuDNN's heuristics offer of those that compute in that way, with less
+  /// workspace than kMaxWorkspaceBytes if there are any. Throws CudaError where there is none.
+  std::vector<std::shared_ptr<Conv2dPlan>> plans(Conv2dPass pass, const Conv2dShape& shape,
+                                                 const Conv2dMath& math, size_t count) const;
+  /// That of them which has this name; null where none has.
+  std::shared_ptr<Conv2dPlan> named(const std::string& name, Conv2dPass pass, const Conv2dShape& shape,
+                                    const Conv2dMath& math) const;
 
   static constexpr int64_t kMaxWorkspaceBytes = int64_t{512} << 20;
 
  private:
+  std::vector<std::shared_ptr<Conv2dPlan>> search(Conv2dPass pass, const Conv2dShape& shape,
+                                                  const Conv2dMath& math, size_t count,
+                                                  const std::string* name) const;
+
   cudnnHandle_t handle_ = nullptr;
   std::shared_ptr<const cudnn_frontend::DeviceProperties> properties_;
   int capability_ = 0;

@@ -16,11 +16,10 @@ std::string cudnnVersion(size_t version) {
 std::vector<std::pair<std::string, std::string>> describeBackend() {
   int driver = 0;
   cudaDriverGetVersion(&driver);
-  const Conv2dMath math = mathOfEnvironment();
-  std::vector<std::pair<std::string, std::string>> facts{
-      {"cuda", cudaVersion(CUDART_VERSION)},      {"driver", driver == 0 ? "0" : cudaVersion(driver)},
-      {"cudnn", cudnnVersion(cudnnGetVersion())}, {"cudnnBuilt", cudnnVersion(CUDNN_VERSION)},
-      {"tf32", math.tf32 ? "on" : "off"},         {"deterministic", math.deterministic ? "on" : "off"}};
+  std::vector<std::pair<std::string, std::string>> facts{{"cuda", cudaVersion(CUDART_VERSION)},
+                                                         {"driver", driver == 0 ? "0" : cudaVersion(driver)},
+                                                         {"cudnn", cudnnVersion(cudnnGetVersion())},
+                                                         {"cudnnBuilt", cudnnVersion(CUDNN_VERSION)}};
   for (int device = 0; device < deviceCount(); ++device) {
     cudaDeviceProp properties{};
     if (cudaGetDeviceProperties(&properties, device) != cudaSuccess) continue;

@@ -1,25 +1,10 @@
-#include <cstdlib>
-#include <cstring>
-
 #include "cuda/context.h"
 #include "cuda/device_memory.h"
 
 namespace nodecudnn {
-namespace {
 
-bool isSet(const char* name, const char* value) {
-  const char* actual = std::getenv(name);
-  return actual != nullptr && std::strcmp(actual, value) == 0;
-}
-
-}  // namespace
-
-Conv2dMath mathOfEnvironment() {
-  return {!isSet("NODE_CUDNN_TF32", "0"), isSet("NODE_CUDNN_DETERMINISTIC", "1")};
-}
-
-Context::Context(int device, Allocator& allocator)
-    : device(device), math(mathOfEnvironment()), allocator_(allocator) {}
+Context::Context(int device, Allocator& allocator, Choices& choices)
+    : device(device), choices(choices), allocator_(allocator) {}
 
 Context::~Context() {
   if (!stream_) return;
@@ -97,8 +82,8 @@ void* Context::workspace(int slot, size_t bytes) {
 
 void ContextDeleter::operator()(Context* context) const { delete context; }
 
-ContextPtr makeContext(int device, Allocator& allocator) {
-  return ContextPtr(std::make_unique<Context>(device, allocator).release());
+ContextPtr makeContext(int device, Allocator& allocator, Choices& choices) {
+  return ContextPtr(std::make_unique<Context>(device, allocator, choices).release());
 }
 
 int deviceCount() {
@@ -134,7 +119,18 @@ void copyBetweenDevices(Context& context, const Tensor& source, Tensor& target) 
       .copyTo(context.device, stream, target.data, source.data, target.bytes());
 }
 
-/// The device's threads are not ours to count.
-void setThreads(Context&, int) {}
+void setOption(Context& context, const std::string& name, int64_t value) {
+  const std::pair<const char*, bool Conv2dMath::*> options[] = {{"tf32", &Conv2dMath::tf32},
+                                                                {"deterministic", &Conv2dMath::deterministic},
+                                                                {"autotune", &Conv2dMath::autotune}};
+  for (const auto& [option, member] : options)
+    if (name == option) {
+      context.math.*member = value != 0;
+      return;
+    }
+  throw Error(
+      ErrorCode::Argument,
+      concat("Expected tf32, deterministic or autotune for option of a CUDA device but received ", name));
+}
 
 }  // namespace nodecudnn

@@ -34,6 +34,13 @@ inline OwnedEvent makeEvent() {
   return OwnedEvent(event);
 }
 
+/// One that tells the time, for cudaEventElapsedTime.
+inline OwnedEvent makeTimingEvent() {
+  cudaEvent_t event = nullptr;
+  CUDA_CHECK(cudaEventCreateWithFlags(&event, cudaEventDefault));
+  return OwnedEvent(event);
+}
+
 /// What is put into `later` from now on runs after what is in `earlier`, a stream of the current device.
 inline void order(cudaStream_t earlier, cudaStream_t later) {
   const OwnedEvent event = makeEvent();

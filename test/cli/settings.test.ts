@@ -103,6 +103,24 @@ describe('command line: settings of a run that goes on', () => {
     });
   }
 
+  it('keeps how a GPU computes convolutions, as long as the device is the same', () => {
+    const saved = newSettings({ device: 'cuda', tf32: false, autotune: true }, FOLDERS, {
+      trainPictures: 4000,
+      valPictures: 100,
+    });
+    const convolutions = { tf32: false, deterministic: false, autotune: true };
+    expect(saved.convolutions).to.deep.equal(convolutions);
+    expect(resumedSettings({ deterministic: true }, saved).settings.convolutions).to.deep.equal({
+      ...convolutions,
+      deterministic: true,
+    });
+    expect(resumedSettings({ device: 'cpu' }, saved).settings.convolutions).to.deep.equal({
+      tf32: true,
+      deterministic: false,
+      autotune: false,
+    });
+  });
+
   it('refuses --data for a run on drawn shapes', () => {
     const drawn = { ...settings(), data: null, val: null };
     expect(() => resumedSettings({ data: 'b', val: 'c' }, drawn)).to.throw(ArgumentError, /--data and --val/);

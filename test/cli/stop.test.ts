@@ -169,15 +169,46 @@ describe('command line: training that is stopped', function () {
   });
 
   it('ends when the disk is full, says what was kept, and keeps it usable', async function () {
-    if (spawnSync('unshare', ['-rm', 'true']).status !== 0) {
-      if (this.test) this.test.title += ' (skipped: no mount namespaces here)';
-      this.skip();
-    }
-    const disk = at('disk');
     // Room for both checkpoints of the first epoch, not for a second one beside them.
-    const script = [
-      'set -u; mkdir "$1"; mount -t tmpfs -o size=800m tmpfs "$1" || exit 99',
+    const { stdout, stderr } = await onTemporaryDisk(this, at('disk'), 'size=800m', [
       '"$2" "$3" train $4 --epochs 3 --out "$1" --json > /dev/null; echo "status $?"',
+    ]);
+    expect(stderr).to.match(
+      /^error: Cannot write .*(last|best)\.safetensors \(ENOSPC: .*\): the previous file is unchanged\n$/,
+    );
+    expect(stdout).to.match(/^status 1\nbest\.safetensors\nlast\.safetensors\n\{"loss":[\d.]+,"top1"/);
+  });
+
+  it('ends when the folder becomes read-only, says what was kept, and keeps it usable', async function () {
+    // The system refuses to make it read-only while a checkpoint is being written.
+    const { stdout, stderr } = await onTemporaryDisk(this, at('read-only'), 'size=2g', [
+      '{ "$2" "$3" train $4 --epochs 1000 --out "$1" --json; echo "status $?"; } | while read -r line; do',
+      '  case "$line" in',
+      '    *\'"event":"epoch"\'*) until mount -o remount,ro "$1" 2> /dev/null; do :; done ;;',
+      '    status*) echo "$line" ;;',
+      '  esac',
+      'done',
+    ]);
+    expect(stderr).to.match(
+      /^error: Cannot write .*(last|best)\.safetensors \(EROFS: .*\): the previous file is unchanged\n$/,
+    );
+    expect(stdout).to.match(/^status 1\nbest\.safetensors\nlast\.safetensors\n\{"loss":[\d.]+,"top1"/);
+  });
+
+  /** Runs lines of shell with a file system of its own at $1, then tells what is there and whether `eval` takes it. */
+  async function onTemporaryDisk(
+    test: Mocha.Context,
+    disk: string,
+    options: string,
+    lines: readonly string[],
+  ): Promise<{ stdout: string; stderr: string }> {
+    if (spawnSync('unshare', ['-rm', 'true']).status !== 0) {
+      if (test.test) test.test.title += ' (skipped: no mount namespaces here)';
+      test.skip();
+    }
+    const script = [
+      `set -u; mkdir "$1"; mount -t tmpfs -o ${options} tmpfs "$1" || exit 99`,
+      ...lines,
       'ls -A "$1"; "$2" "$3" eval --model "$1" --data "$5" --json',
     ].join('\n');
     const shell = spawn(
@@ -193,9 +224,6 @@ describe('command line: training that is stopped', function () {
       stderr += text;
     });
     await once(shell, 'close');
-    expect(stderr).to.match(
-      /^error: Cannot write .*(last|best)\.safetensors \(ENOSPC: .*\): the previous file is unchanged\n$/,
-    );
-    expect(stdout).to.match(/^status 1\nbest\.safetensors\nlast\.safetensors\n\{"loss":[\d.]+,"top1"/);
-  });
+    return { stdout, stderr };
+  }
 });

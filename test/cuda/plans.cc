@@ -1,10 +1,10 @@
 // plans STAND_IN DEVICE.json …: has the real cuDNN plan convolutions for devices that are not here, by the
 // code that plans them for one that is. Each line of the input is
-//   NAME PASS TF32 DETERMINISTIC N H W C K R S OH OW STRIDE_H STRIDE_W PAD_H PAD_W DILATION_H DILATION_W
-//   GROUPS RELU BIAS
-// and each of the output: DEVICE, then the line, then the engine and the bytes of workspace, or why there is
-// none; all divided by tabs. Before them come the descriptors of LRN and pooling: `descriptor`, what, and its
-// status.
+//   NAME PASS TF32 DETERMINISTIC COUNT N H W C K R S OH OW STRIDE_H STRIDE_W PAD_H PAD_W DILATION_H
+//   DILATION_W GROUPS RELU BIAS
+// and each of the output: DEVICE, then the line, then the first plan's engine and bytes of workspace and how
+// many of COUNT plans there are, or why there is none; all divided by tabs. Before them come the descriptors
+// of LRN and pooling: `descriptor`, what, and its status.
 #include <dlfcn.h>
 
 #include <cstdio>
@@ -23,6 +23,7 @@ struct Request {
   std::string line;
   Conv2dPass pass;
   Conv2dMath math;
+  size_t count;  // Of plans to ask for.
   Conv2dShape shape;
 };
 
@@ -32,11 +33,11 @@ std::vector<Request> readRequests() {
     std::istringstream in(line);
     std::string name;
     int pass = 0;
-    Request request{line, Conv2dPass::Forward, {}, {}};
+    Request request{line, Conv2dPass::Forward, {}, 0, {}};
     Conv2dShape& q = request.shape;
-    in >> name >> pass >> request.math.tf32 >> request.math.deterministic >> q.n >> q.h >> q.w >> q.c >>
-        q.k >> q.r >> q.s >> q.oh >> q.ow >> q.strideH >> q.strideW >> q.padH >> q.padW >> q.dilationH >>
-        q.dilationW >> q.groups >> q.relu >> q.bias;
+    in >> name >> pass >> request.math.tf32 >> request.math.deterministic >> request.count >> q.n >> q.h >>
+        q.w >> q.c >> q.k >> q.r >> q.s >> q.oh >> q.ow >> q.strideH >> q.strideW >> q.padH >> q.padW >>
+        q.dilationH >> q.dilationW >> q.groups >> q.relu >> q.bias;
     CHECK(in && pass >= 0 && pass <= 2, "Expected a convolution but received ", line);
     request.pass = static_cast<Conv2dPass>(pass);
     requests.push_back(request);
@@ -105,8 +106,13 @@ int run(const std::vector<std::string>& arguments) {
     for (const Request& request : requests) {
       std::cout << arguments[i] << '\t' << request.line << '\t';
       try {
-        const auto plan = planner.plan(request.pass, request.shape, request.math);
-        std::cout << plan->name() << '\t' << plan->workspaceBytes() << '\n';
+        const auto plans = planner.plans(request.pass, request.shape, request.math, request.count);
+        // As autotune finds again what it chose.
+        const std::string last = plans.back()->name();
+        const auto again = planner.named(last, request.pass, request.shape, request.math);
+        CHECK(again && again->name() == last, "Expected a plan of the name ", last, " but received none");
+        std::cout << plans.front()->name() << '\t' << plans.front()->workspaceBytes() << '\t' << plans.size()
+                  << '\n';
       } catch (const Error& error) {
         std::string message = error.what();
         for (char& c : message)

@@ -39,6 +39,8 @@ interface Plan {
   engine: string;
   /** Or why there is none, where `engine` is empty. */
   workspace: string;
+  /** So many plans autotune has to try. */
+  offered: number;
 }
 
 const devicesFolder = fileURLToPath(new URL('devices/', import.meta.url));
@@ -107,6 +109,11 @@ function caseConvolutions(): Convolution[] {
   });
 }
 
+/** Whether plans are asked for as autotune does: building them takes long. */
+function autotuned({ batch }: Pick<Convolution, 'batch'>): boolean {
+  return batch === 128;
+}
+
 function request(c: Convolution, pass: Pass, tf32: boolean, deterministic: boolean): string {
   const out = [0, 1].map((axis) => {
     const [size = 0, kernel = 0, stride = 0, padding = 0, dilation = 0] = [
@@ -126,6 +133,7 @@ function request(c: Convolution, pass: Pass, tf32: boolean, deterministic: boole
     kinds[pass],
     Number(tf32),
     Number(deterministic),
+    autotuned(c) ? 10 : 1,
     ...numbers,
     ...c.dilation,
     c.groups,
@@ -162,7 +170,7 @@ describe('CUDA: the real cuDNN', function () {
       ([kind]) => kind !== 'descriptor',
     );
     expect(answers).to.have.lengthOf(wanted.length * devices.length);
-    return answers.map(([file = '', , engine = '', workspace = ''], i) => {
+    return answers.map(([file = '', , engine = '', workspace = '', offered = '0'], i) => {
       const { convolution, pass, tf32, deterministic } = wanted[i % wanted.length] as (typeof wanted)[number];
       const { name, batch } = convolution;
       return {
@@ -174,6 +182,7 @@ describe('CUDA: the real cuDNN', function () {
         deterministic,
         engine,
         workspace,
+        offered: Number(offered),
       };
     });
   }
@@ -199,6 +208,9 @@ describe('CUDA: the real cuDNN', function () {
       `      ${plans.length} graphs planned; at most ${Math.round(most / 2 ** 20)} MiB of workspace`,
     );
     expect(most).to.be.at.most(512 * 2 ** 20);
+    const offered = plans.filter(autotuned).map((one) => one.offered);
+    console.log(`      autotune has ${Math.min(...offered)} to ${Math.max(...offered)} plans to try`);
+    expect(Math.min(...offered)).to.be.at.least(1);
   });
 
   it('plans every case of test/cases/conv2d.ts', () => {

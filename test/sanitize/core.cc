@@ -12,7 +12,9 @@ namespace nodecudnn {
 
 class Context {};
 void ContextDeleter::operator()(Context* context) const { delete context; }
-ContextPtr makeContext(int, Allocator&) { return ContextPtr(std::make_unique<Context>().release()); }
+ContextPtr makeContext(int, Allocator&, Choices&) {
+  return ContextPtr(std::make_unique<Context>().release());
+}
 void finish(Context&) {}
 void* allocateDeviceMemory(int, size_t bytes) { return std::malloc(bytes); }
 void freeDeviceMemory(int, void* data, size_t) { std::free(data); }

@@ -202,6 +202,17 @@ describe('Trainer.resume', function () {
       expect((await run.trainer.fit(1)).complete).to.equal(true);
     });
 
+    it('gives the device what autotune chose', async () => {
+      const out = join(folder, 'tuned');
+      using first = makeRun({ ...same(), out });
+      first.model.device.choose({ 'conv2d 0 1': 'engine 5' });
+      await first.trainer.fit(1);
+      first.model.device.choose({ 'conv2d 0 1': 'engine 6' });
+      using second = makeRun(same());
+      await second.trainer.resume(out);
+      expect(second.model.device.choices).to.deep.equal({ 'conv2d 0 1': 'engine 5' });
+    });
+
     it('says what makes it inexact, and goes on', async () => {
       using run = makeRun(same());
       const { device } = run.model;

@@ -1,0 +1,37 @@
+import type { Command } from 'commander';
+import { type ConvolutionOptions, Device } from '../device.js';
+import { threads } from './options.js';
+
+export interface DeviceOptions extends ConvolutionOptions {
+  device?: string;
+  threads?: number;
+}
+
+/** The options of a command that computes. */
+export function addDeviceOptions(command: Command): Command {
+  return command
+    .option('--device <name>', 'cpu, cpu:N, cuda or cuda:N (default: cpu)')
+    .option('--threads <n>', 'of each operation on a CPU (default: all cores)', threads)
+    .option('--no-tf32', 'CUDA: convolutions of unrounded float32 (default: TF32 where the GPU has it)')
+    .option('--deterministic', 'CUDA: convolutions that give equal bits for equal inputs')
+    .option('--autotune', 'CUDA: for each convolution the fastest of the plans that cuDNN offers, measured');
+}
+
+/** @throws {DeviceError} {@link ArgumentError} where options of CUDA are given for a CPU */
+export function openDevice({
+  device: name,
+  threads,
+  tf32 = true,
+  deterministic = false,
+  autotune = false,
+}: DeviceOptions): Device {
+  const device = Device.get(name);
+  if (threads !== undefined) device.setThreads(threads);
+  const convolutions = {
+    ...(tf32 ? {} : { tf32 }),
+    ...(deterministic ? { deterministic } : {}),
+    ...(autotune ? { autotune } : {}),
+  };
+  if (Object.keys(convolutions).length > 0) device.setConvolutions(convolutions);
+  return device;
+}
