@@ -60,7 +60,8 @@ for (const cudnn of ['real', 'alone'] as const) {
 
     it('compute every convolution on every device', () => {
       expect(devices).to.have.lengthOf(5);
-      expect(report.runs).to.have.lengthOf(CASES * devices.length * 3 * 2);
+      const graphs = new Set(report.runs.map((run) => `${run.case} ${run.pass} ${run.device} ${run.tf32}`));
+      expect(graphs.size).to.equal(CASES * devices.length * 3 * 2);
       const wrong = report.runs.filter(({ tf32, error }) => !(error < (tf32 ? 1e-3 : 1e-6)));
       expect(wrong).to.deep.equal([]);
       expect(report.runs.filter(({ whole }) => whole !== 1)).to.deep.equal([]);
@@ -77,7 +78,7 @@ for (const cudnn of ['real', 'alone'] as const) {
       expect(report.runs.some(({ workspace }) => workspace > 0)).to.equal(true);
       expect(report.runs.some(({ workspace }) => workspace === 0)).to.equal(true);
       const names = new Set(report.runs.map(({ engine }) => engine));
-      expect(names.size).to.be.above(1);
+      expect(names.size).to.be.at.least(cudnn === 'real' ? 50 : 3);
       for (const engine of names) expect(engine).to.match(/^eng\d+/);
     });
 

@@ -234,9 +234,21 @@ std::string quoted(const std::string& text) {
   return out + '"';
 }
 
-std::shared_ptr<Conv2dPlan> planFor(int device, Conv2dPass pass, Conv2dShape shape, const Conv2dMath& math) {
+/// The first plans of the heuristics' list; of the large cases one.
+constexpr size_t kPlans = 4;
+constexpr int64_t kLarge = 1 << 18;
+
+std::vector<std::shared_ptr<Conv2dPlan>> plansFor(int device, Conv2dPass pass, Conv2dShape shape,
+                                                  const Conv2dMath& math) {
   if (pass != Conv2dPass::Forward) shape.relu = shape.bias = false;
-  return Conv2dPlanner(handleOf(device)).plan(pass, shape, math);
+  const Conv2dPlanner planner(handleOf(device));
+  const bool isLarge = shape.n * shape.h * shape.w * shape.c + shape.k * shape.filter() > kLarge;
+  auto plans = planner.plans(pass, shape, math, isLarge ? 1 : kPlans);
+  for (const auto& plan : plans) {
+    const auto found = planner.named(plan->name(), pass, shape, math);
+    CHECK(found != nullptr && found->name() == plan->name(), "Expected a plan ", plan->name());
+  }
+  return plans;
 }
 
 void runCase(const Case& test, const Example& example, int device, Conv2dPass pass, const Conv2dMath& math) {
@@ -250,16 +262,17 @@ void runCase(const Case& test, const Example& example, int device, Conv2dPass pa
                          {"filter", example.x, example.dy, example.dw}};
   const auto& [name, a, b, wanted] = passes[static_cast<int>(pass)];
   simulator::current = device;
-  const auto plan = planFor(device, pass, test.shape, math);
-  Numbers out(static_cast<int64_t>(wanted.size()), [] { return NAN; });
-  Numbers workspace(static_cast<int64_t>((plan->workspaceBytes() + 3) / 4));
   const bool withBias = pass == Conv2dPass::Forward && test.shape.bias;
-  plan->run(handleOf(device), a.data(), b.data(), withBias ? example.bias.data() : nullptr, out.data(),
-            workspace.count() > 0 ? workspace.data() : nullptr);
-  std::cout << "{\"case\":" << quoted(test.name) << ",\"pass\":\"" << name << "\",\"device\":" << device
-            << ",\"tf32\":" << math.tf32 << ",\"engine\":" << quoted(plan->name())
-            << ",\"workspace\":" << plan->workspaceBytes() << ",\"error\":" << errorOf(out, wanted)
-            << ",\"whole\":" << (out.isWholeAround() && workspace.isWholeAround()) << "}\n";
+  for (const auto& plan : plansFor(device, pass, test.shape, math)) {
+    Numbers out(static_cast<int64_t>(wanted.size()), [] { return NAN; });
+    Numbers workspace(static_cast<int64_t>((plan->workspaceBytes() + 3) / 4));
+    plan->run(handleOf(device), {a.data(), b.data(), withBias ? example.bias.data() : nullptr, out.data()},
+              workspace.count() > 0 ? workspace.data() : nullptr);
+    std::cout << "{\"case\":" << quoted(test.name) << ",\"pass\":\"" << name << "\",\"device\":" << device
+              << ",\"tf32\":" << math.tf32 << ",\"engine\":" << quoted(plan->name())
+              << ",\"workspace\":" << plan->workspaceBytes() << ",\"error\":" << errorOf(out, wanted)
+              << ",\"whole\":" << (out.isWholeAround() && workspace.isWholeAround()) << "}\n";
+  }
 }
 
 // ---- Misuse ----
@@ -283,12 +296,12 @@ void misuse(const char* name, Body body) {
 void misuses() {
   // A pass that needs a workspace on the first device.
   const Example example(kCases[3].shape);
-  const auto plan = planFor(0, Conv2dPass::Data, example.shape, {false, true});
+  const auto plan = plansFor(0, Conv2dPass::Data, example.shape, {false, true, false}).front();
   const auto numbers = static_cast<int64_t>((plan->workspaceBytes() + 3) / 4);
   CHECK(numbers > 0, "Expected a workspace for ", plan->name());
   Numbers dx(example.x.count()), workspace(numbers), less(numbers - 1);
   const auto run = [&](const float* dy, float* out, void* memory, int device = 0) {
-    plan->run(handleOf(device), dy, example.w.data(), nullptr, out, memory);
+    plan->run(handleOf(device), {dy, example.w.data(), nullptr, out}, memory);
   };
   const float* dy = example.dy.data();
   simulator::current = 0;
@@ -392,7 +405,8 @@ int run(const std::vector<std::string>& arguments) {
     const Example example(test.shape);
     for (size_t device = 0; device < simulator::devices.size(); ++device)
       for (Conv2dPass pass : {Conv2dPass::Forward, Conv2dPass::Data, Conv2dPass::Filter})
-        for (bool tf32 : {false, true}) runCase(test, example, static_cast<int>(device), pass, {tf32, !tf32});
+        for (bool tf32 : {false, true})
+          runCase(test, example, static_cast<int>(device), pass, {tf32, !tf32, false});
   }
   for (const std::string& violation : simulator::violations) std::cerr << violation << '\n';
   runStrides();
