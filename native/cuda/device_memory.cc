@@ -29,21 +29,31 @@ void* DeviceMemory::allocate(size_t bytes) {
   }
   if (failed(status)) throw CudaError("cudaMallocAsync", describeFailure(status), concat(bytes, " bytes"));
   ++live_;
-  for (cudaStream_t stream : joined_) order(poolStream(), stream);
+  try {
+    for (cudaStream_t stream : joined_) order(poolStream(), stream);
+  } catch (const Error&) {
+    giveBack(data);
+    throw;
+  }
   return data;
 }
 
 void DeviceMemory::release(void* data) {
   std::lock_guard<std::mutex> lock(mutex_);
+  giveBack(data);
+  dropUnused();
+}
+
+void DeviceMemory::giveBack(void* data) {
   --live_;
+  returned_.push_back(data);
   try {
     const CurrentDevice current(device_);
     for (cudaStream_t stream : joined_) order(stream, poolStream());
-    CUDA_CHECK(cudaFreeAsync(data, poolStream()));
+    for (; !returned_.empty(); returned_.pop_back()) CUDA_CHECK(cudaFreeAsync(returned_.back(), poolStream()));
   } catch (const Error&) {
-    // The device is lost, and its memory with it: whoever reads from it is told.
+    // Tried again with the next. Of a lost device its memory is lost too: whoever reads from it is told.
   }
-  dropUnused();
 }
 
 void DeviceMemory::dropUnused() {

@@ -487,6 +487,8 @@ cudnnStatus_t cudnnBackendCreateDescriptor(cudnnBackendDescriptorType_t type, cu
 }
 
 cudnnStatus_t cudnnBackendDestroyDescriptor(cudnnBackendDescriptor_t descriptor) {
+  // cudnn-frontend destroys what it could not create.
+  if (descriptor == nullptr) return CUDNN_STATUS_BAD_PARAM;
   const std::unique_ptr<Descriptor> removed = descriptors().remove(descriptor);
   if (!removed) {
     violation("cudnnBackendDestroyDescriptor: a descriptor that does not exist");

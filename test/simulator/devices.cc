@@ -10,6 +10,7 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "simulator/memory.h"
 #include "simulator/streams.h"
 
 namespace simulator {
@@ -160,6 +161,7 @@ std::optional<Fault> injected(const char* name, int device) {
   if (fails && found->second.fault == Fault::DeviceLost) {
     state().lost.insert(device);
     dropWork(device);
+    count("memory", -loseBlocks(device));
   }
   if (isLost(device)) return Fault::DeviceLost;
   return fails ? std::optional(found->second.fault) : std::nullopt;

@@ -132,6 +132,18 @@ void freeBlock(Block& block) {
     end("simulator: giving memory back");
 }
 
+int loseBlocks(int device) {
+  int lost = 0;
+  for (auto& [end, block] : blocks()) {
+    if (block.device != device || block.freed) continue;
+    lost += block.freeing ? 0 : 1;
+    block.freeing = true;
+    block.freedBy = "the loss of its device";
+    freeBlock(block);
+  }
+  return lost;
+}
+
 Block* findBlock(const void* address) {
   const auto at = reinterpret_cast<uintptr_t>(address);
   const auto found = blocks().upper_bound(at);

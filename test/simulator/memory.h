@@ -46,6 +46,8 @@ constexpr int kPoison = 0xff;
 Block* allocateBlock(int device, size_t bytes);
 /// Poisons its memory, or gives it to the system and lets nobody touch it; addresses are not used again.
 void freeBlock(Block& block);
+/// A device's memory is gone; how many blocks it had.
+int loseBlocks(int device);
 /// Of which the address is a part, live or freed; null where there is none.
 Block* findBlock(const void* address);
 /// Whether nothing was written before the block's beginning, nor behind its end.

@@ -268,6 +268,8 @@ void synchronize(const Point& point) {
 void dropWork(int device) {
   for (const auto& stream : state().streams) {
     if (stream->device != device) continue;
+    for (const Item& item : stream->items)
+      for (const auto& [block, access] : item.accesses) access->ran = true;
     stream->items.clear();
     stream->done = stream->issued;
   }
