@@ -4,7 +4,6 @@
 #undef NODE_API_MODULE
 #define NODE_API_MODULE(name, init)
 #include "bind/addon.cc"
-
 #include "simulator/devices.h"
 
 namespace nodecudnn {

@@ -100,7 +100,8 @@ cudaError_t copy(Stream& stream, void* to, const void* from, size_t bytes, cudaM
           [=] { std::memcpy(onHost(to), onHost(from), bytes); });
       return cudaSuccess;
     default:
-      return misuse(cudaErrorInvalidMemcpyDirection, "cudaMemcpyAsync: no kind of copy that the backend uses");
+      return misuse(cudaErrorInvalidMemcpyDirection,
+                    "cudaMemcpyAsync: no kind of copy that the backend uses");
   }
 }
 
@@ -227,7 +228,8 @@ cudaError_t cudaMemPoolSetAccess(cudaMemPool_t pool, const cudaMemAccessDesc* ac
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
   return callOn(currentDevice(), "cudaStreamCreateWithFlags", [&] {
     if (flags != cudaStreamNonBlocking)
-      return misuse(cudaErrorInvalidValue, "cudaStreamCreateWithFlags: a stream that waits for the null stream");
+      return misuse(cudaErrorInvalidValue,
+                    "cudaStreamCreateWithFlags: a stream that waits for the null stream");
     *stream = reinterpret_cast<cudaStream_t>(createStream(currentDevice()));
     count("stream", 1);
     return cudaSuccess;

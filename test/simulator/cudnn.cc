@@ -1,5 +1,5 @@
-// cuDNN's handle, and what the backend calls of it that is no graph. Descriptors are the real cuDNN's too, where
-// that is here: what it refuses is refused.
+// cuDNN's handle, and what the backend calls of it that is no graph. Descriptors are the real cuDNN's too,
+// where that is here: what it refuses is refused.
 #include <cudnn.h>
 
 #include <cmath>
@@ -361,8 +361,9 @@ cudnnStatus_t cudnnLRNCrossChannelForward(cudnnHandle_t handle, cudnnLRNDescript
 }
 
 /// dx = dy · base^-beta − 2 · beta · alpha / size · x · Σ dy · y / base, over the windows that see x.
-cudnnStatus_t cudnnLRNCrossChannelBackward(cudnnHandle_t handle, cudnnLRNDescriptor_t lrn, cudnnLRNMode_t mode,
-                                           const void* alpha, const cudnnTensorDescriptor_t ys, const void* y,
+cudnnStatus_t cudnnLRNCrossChannelBackward(cudnnHandle_t handle, cudnnLRNDescriptor_t lrn,
+                                           cudnnLRNMode_t mode, const void* alpha,
+                                           const cudnnTensorDescriptor_t ys, const void* y,
                                            const cudnnTensorDescriptor_t dys, const void* dy,
                                            const cudnnTensorDescriptor_t xs, const void* x, const void* beta,
                                            const cudnnTensorDescriptor_t dxs, void* dx) {
@@ -389,9 +390,9 @@ cudnnStatus_t cudnnLRNCrossChannelBackward(cudnnHandle_t handle, cudnnLRNDescrip
                         parts[static_cast<size_t>(i)] += static_cast<double>(dyAt[c]) * yAt[c] / base;
                     }
                     for (int c = 0; c < t.c; ++c)
-                      blend(dxAt[c], dyAt[c] * std::pow(bases[static_cast<size_t>(c)], -lrn.beta) -
-                                         2 * lrn.beta * lrn.alpha / lrn.size * xAt[c] *
-                                             parts[static_cast<size_t>(c)]);
+                      blend(dxAt[c],
+                            dyAt[c] * std::pow(bases[static_cast<size_t>(c)], -lrn.beta) -
+                                2 * lrn.beta * lrn.alpha / lrn.size * xAt[c] * parts[static_cast<size_t>(c)]);
                   }
                 });
         return CUDNN_STATUS_SUCCESS;

@@ -59,7 +59,7 @@ void passOn(cudnnStatus_t status) {
 
 template <class Body>
 cudnnStatus_t guarded(const char* name, Body body) {
-  if (const auto fault = injected(name)) return cudnnStatus(*fault);
+  if (const auto fault = injected(name)) return refuse(cudnnStatus(*fault), "told by the simulator");
   try {
     body();
     return CUDNN_STATUS_SUCCESS;

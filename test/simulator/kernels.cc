@@ -39,15 +39,15 @@ void launchOnHost(cudaStream_t handle, int64_t n, const void* functor, size_t by
     touches.push_back(
         {data, block != nullptr ? block->end() - word : 1, Access::Mode::Unknown, stream->device});
   });
-  simulator::put(*simulator::findStream(handle, "a kernel"), "a kernel", touches,
-                 [copy = std::move(copy), loop, n]() mutable {
-                   forEachAddress(copy, [](uintptr_t& word) {
-                     word = reinterpret_cast<uintptr_t>(
-                         simulator::hostAddress(reinterpret_cast<const void*>(word)));
-                   });
-                   // The vector's memory is aligned for every type.
-                   loop(copy.data(), n);
-                 });
+  simulator::put(
+      *simulator::findStream(handle, "a kernel"), "a kernel", touches,
+      [copy = std::move(copy), loop, n]() mutable {
+        forEachAddress(copy, [](uintptr_t& word) {
+          word = reinterpret_cast<uintptr_t>(simulator::hostAddress(reinterpret_cast<const void*>(word)));
+        });
+        // The vector's memory is aligned for every type.
+        loop(copy.data(), n);
+      });
 }
 
 }  // namespace nodecudnn

@@ -55,7 +55,7 @@ struct Space {
     begin = cursor = map(PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
     alias = map(PROT_READ | PROT_WRITE, MAP_SHARED, file) - begin;
     close(file);
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_sigaction = onFault;
     action.sa_flags = SA_SIGINFO | SA_ONSTACK;
     sigaction(SIGSEGV, &action, &actionBefore);

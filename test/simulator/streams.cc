@@ -85,15 +85,14 @@ bool checkRaces(const Block& block, const Access& access) {
 /// Forgets what no later access can be in conflict with that is in none with this one, which has run.
 void forgetBefore(Block& block, const Access& access) {
   const bool isRead = access.mode == Mode::Read;
-  block.accesses.erase(std::remove_if(block.accesses.begin(), block.accesses.end(),
-                                      [&](const auto& other) {
-                                        return other.get() != &access && other->ran &&
-                                               other->begin >= access.begin && other->end <= access.end &&
-                                               isBefore(*other, access) &&
-                                               (!isRead || (other->mode == Mode::Read &&
-                                                            other->stream == access.stream));
-                                      }),
-                       block.accesses.end());
+  block.accesses.erase(
+      std::remove_if(block.accesses.begin(), block.accesses.end(),
+                     [&](const auto& other) {
+                       return other.get() != &access && other->ran && other->begin >= access.begin &&
+                              other->end <= access.end && isBefore(*other, access) &&
+                              (!isRead || (other->mode == Mode::Read && other->stream == access.stream));
+                     }),
+      block.accesses.end());
 }
 
 std::string describe(const Touch& touch) {
@@ -157,8 +156,7 @@ void runFirst(Stream& stream) {
     if (block->freed) continue;
     if (access->mode == Mode::Unknown) {
       const void* const data = onHost(reinterpret_cast<const void*>(access->begin));
-      access->mode =
-          checksum(data, access->end - access->begin) == sums[i] ? Mode::Read : Mode::Write;
+      access->mode = checksum(data, access->end - access->begin) == sums[i] ? Mode::Read : Mode::Write;
       checkRaces(*block, *access);
     }
     if (block->device != kPinned && !isIntact(*block))

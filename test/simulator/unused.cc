@@ -3,10 +3,10 @@
 
 #include "simulator/simulator.h"
 
-#define UNUSED(name, ...)                                          \
-  cudaError_t name(__VA_ARGS__) {                                  \
+#define UNUSED(name, ...)                          \
+  cudaError_t name(__VA_ARGS__) {                  \
     simulator::violation("not simulated: " #name); \
-    return cudaErrorNotSupported;                                  \
+    return cudaErrorNotSupported;                  \
   }
 
 extern "C" {
