@@ -6,6 +6,7 @@ cpuBackend();
 export { backward, noGrad } from './autograd.js';
 export type { Pair } from './check.js';
 export type { Dataset, Sample, SkipOptions, SkippedFile, SkippedSample } from './data/dataset.js';
+export type { ResizeKernel } from './data/decode.js';
 export { ImageFolder, type ImageFolderOptions } from './data/folder.js';
 export { Shapes, type ShapesOptions } from './data/shapes.js';
 export { type ConvolutionOptions, Device, type DeviceLike } from './device.js';

@@ -1,5 +1,5 @@
 import type { Dataset } from '../data/dataset.js';
-import { ImageFolder } from '../data/folder.js';
+import { ImageFolder, type ImageFolderOptions } from '../data/folder.js';
 import { Shapes } from '../data/shapes.js';
 import { DataError } from '../errors.js';
 import { count, writeNote } from './output.js';
@@ -22,9 +22,14 @@ export function drawnShapes({
   };
 }
 
-export async function openFolders({ data, val }: DataFolders, strict: boolean): Promise<Data> {
-  const train = await openFolder(data, strict);
-  return { train, validation: await openFolder(val, strict, train.classes) };
+/** @param pictures how they are to be decoded */
+export async function openFolders(
+  { data, val }: DataFolders,
+  strict: boolean,
+  pictures: ImageFolderOptions,
+): Promise<Data> {
+  const train = await openFolder(data, strict, pictures);
+  return { train, validation: await openFolder(val, strict, { ...pictures, classes: train.classes }) };
 }
 
 /** Of the files that are no pictures so many are named: a folder may hold as many of them as pictures. */
@@ -32,15 +37,14 @@ const NAMED = 100;
 
 /**
  * Opens a folder, and tells what in it is left out.
- * @param classes those that labels are to be indices of; default: its own
  * @throws {DataError} for a folder that cannot be used, or where strict, that holds anything but pictures
  */
 export async function openFolder(
   root: string,
   strict: boolean,
-  classes?: readonly string[],
+  options: ImageFolderOptions,
 ): Promise<ImageFolder> {
-  const folder = await ImageFolder.open(root, classes === undefined ? {} : { classes });
+  const folder = await ImageFolder.open(root, options);
   const { skipped } = folder;
   const [first] = skipped;
   if (first === undefined) return folder;

@@ -36,9 +36,11 @@ export function addEval(program: Command): void {
 /** What `alexnet eval --json` writes, in one line: the same bytes for the same model, pictures and threads. */
 async function evaluateFolder(options: EvalOptions): Promise<Evaluation> {
   const { openFolder } = await import('./data.js');
+  const { decodingOf } = await import('../train/preprocessing.js');
   using classifier = await openModel(options);
   const strict = options.strict ?? false;
-  const folder = await openFolder(options.data, strict, classifier.classes);
+  const { classes, preprocessing } = classifier;
+  const folder = await openFolder(options.data, strict, { classes, ...decodingOf(preprocessing) });
   return await classifier.evaluate(folder, {
     strict,
     onSkip: ({ reason }) => writeNote(`Left out: ${reason}`),

@@ -1,12 +1,15 @@
 import { mkdtemp, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { ImageFolderOptions } from '../data/folder.js';
 import { Loader } from '../data/loader.js';
 import { ArgumentError, reasonOf } from '../errors.js';
 import { exists, makeFolder } from '../io/folder.js';
 import { AlexNet } from '../models/alexnet.js';
+import type { PresetName } from '../models/presets.js';
 import { Adam, type Optimizer, type Schedule, SGD, WarmupLinearDecay } from '../optim/index.js';
 import type { EndEvent } from '../train/events.js';
 import { ModelFile } from '../train/model_file.js';
+import { decodingOf, preprocessingOf } from '../train/preprocessing.js';
 import { type Resumed, Trainer } from '../train/trainer.js';
 import { parseTrainingState } from '../train/training_state.js';
 import { type Data, drawnShapes, openFolders } from './data.js';
@@ -40,7 +43,10 @@ async function start(given: TrainOptions): Promise<void> {
   const tell = teller(json);
   const folders = foldersOf(given);
   openDevice(given);
-  const data = folders === null ? drawnShapes(SHAPES) : await openFolders(folders, strict);
+  const data =
+    folders === null
+      ? drawnShapes(SHAPES)
+      : await openFolders(folders, strict, decoding(given.preset ?? PHOTOS.preset));
   const settings = newSettings(given, folders, {
     trainPictures: data.train.length,
     valPictures: data.validation.length,
@@ -59,7 +65,9 @@ async function resume(given: TrainOptions, folder: string): Promise<void> {
   openDevice({ device: settings.device, ...settings.convolutions });
   const { data: train, val } = settings;
   const data =
-    train === null || val === null ? drawnShapes(settings) : await openFolders({ data: train, val }, strict);
+    train === null || val === null
+      ? drawnShapes(settings)
+      : await openFolders({ data: train, val }, strict, decoding(settings.preset));
   const out = await writableFolder(given.out ?? dirname(path));
   await run({ settings, data, out, json, strict, checkpoint, changes });
 }
@@ -82,7 +90,7 @@ async function run({ settings, data, out, json, strict, checkpoint, changes = []
     schedule: makeSchedule(settings, loader.batches),
     train: data.train,
     validation: data.validation,
-    ...(settings.data === null ? { preprocessing: SHAPES.preprocessing } : {}),
+    ...(settings.data === null ? { preprocessing: { ...SHAPES.preprocessing, crop: model.inputSize } } : {}),
     batchSize: batch,
     seed,
     out,
@@ -107,6 +115,11 @@ async function run({ settings, data, out, json, strict, checkpoint, changes = []
   } finally {
     progress.close();
   }
+}
+
+function decoding(preset: PresetName): ImageFolderOptions {
+  const preprocessing = preprocessingOf(preset);
+  return preprocessing === undefined ? {} : decodingOf(preprocessing);
 }
 
 function makeOptimizer({ optimizer, lr, momentum, weightDecay }: Settings, model: AlexNet): Optimizer {

@@ -1,10 +1,24 @@
 import { open, readFile, stat } from 'node:fs/promises';
 import sharp from 'sharp';
-import { expectInteger } from '../check.js';
+import { expectInteger, expectOneOf } from '../check.js';
 import { DataError, reasonOf } from '../errors.js';
 
 /** What decodes: pixels may differ from version to version. */
 export const DECODER = `libvips ${sharp.versions.vips}`;
+
+/**
+ * What resizes: lanczos3 is sharp's own; `linear` is a triangle as wide as a source's pixels, what PIL, and so
+ * torchvision, calls (antialiased) bilinear.
+ */
+export const RESIZE_KERNELS = ['lanczos3', 'linear'] as const;
+export type ResizeKernel = (typeof RESIZE_KERNELS)[number];
+
+export interface DecodeOptions {
+  /** Pixels on each side of what is returned. */
+  size: number;
+  /** Default `lanczos3`. */
+  kernel?: ResizeKernel | undefined;
+}
 
 /** Of the machine, not of the file. */
 const SHORTAGES = ['EMFILE', 'ENFILE', 'ENOMEM'];
@@ -35,18 +49,20 @@ let lastLarge: Promise<unknown> = Promise.resolve();
  */
 export async function decodeImage(
   source: string | Uint8Array,
-  { size }: { size: number },
+  { size, kernel = 'lanczos3' }: DecodeOptions,
 ): Promise<DecodedImage> {
   expectInteger('size', size, 1);
+  expectOneOf('kernel', kernel, RESIZE_KERNELS);
+  const options = { size, kernel };
   try {
     // Read here: libvips would go on serving a file that it has in its cache after the file has changed.
     const input = typeof source === 'string' ? await readPicture(source) : source;
     try {
-      return await decode(input, size, LARGE_PIXELS);
+      return await decode(input, options, LARGE_PIXELS);
     } catch (error) {
       if (!(await isLarge(input))) throw error;
     }
-    const alone = lastLarge.then(() => decode(input, size, MAX_PIXELS));
+    const alone = lastLarge.then(() => decode(input, options, MAX_PIXELS));
     lastLarge = alone.catch(() => {});
     return await alone;
   } catch (error) {
@@ -70,10 +86,14 @@ async function refusalOfKind(file: string): Promise<string | undefined> {
   return stats.size === 0 ? 'empty file' : undefined;
 }
 
-async function decode(input: Uint8Array, size: number, limitInputPixels: number): Promise<DecodedImage> {
+async function decode(
+  input: Uint8Array,
+  { size, kernel }: { size: number; kernel: ResizeKernel },
+  limitInputPixels: number,
+): Promise<DecodedImage> {
   // Fails a file that ends early, but lets pass what decoders merely warn of.
   const { data, info } = await sharp(input, { failOn: 'truncated', autoOrient: true, limitInputPixels })
-    .resize(size, size, { fit: 'cover', position: 'centre' })
+    .resize(size, size, { fit: 'cover', position: 'centre', kernel })
     .flatten({ background: '#ffffff' })
     .toColourspace('srgb')
     .raw({ depth: 'uchar' })

@@ -2,16 +2,18 @@ import { createHash } from 'node:crypto';
 import type { Dirent } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
-import { expectInteger } from '../check.js';
+import { expectInteger, expectOneOf } from '../check.js';
 import { DataError, reasonOf } from '../errors.js';
 import type { Dataset, Sample, SkippedFile } from './dataset.js';
-import { decodeImage, refusalOf } from './decode.js';
+import { type DecodeOptions, decodeImage, RESIZE_KERNELS, type ResizeKernel, refusalOf } from './decode.js';
 
 export interface ImageFolderOptions {
   /** Labels are indices into these; the folder may lack some of them. Default: the class folders, by code unit. */
   classes?: readonly string[];
   /** Pictures are resized on the shorter side and cut to `size` × `size` pixels. Default 256. */
   size?: number;
+  /** What resizes. Default `lanczos3`. */
+  kernel?: ResizeKernel | undefined;
 }
 
 /** So many files are looked into at a time. */
@@ -27,21 +29,21 @@ export class ImageFolder implements Dataset {
   /** A hash of the pictures' paths in the folder, and of how long the files are. */
   readonly fingerprint: string;
   readonly #labels: readonly number[];
-  readonly #size: number;
+  readonly #decoding: DecodeOptions;
 
   private constructor(
     classes: readonly string[],
     pictures: readonly { file: string; label: number }[],
     skipped: readonly SkippedFile[],
     fingerprint: string,
-    size: number,
+    decoding: DecodeOptions,
   ) {
     this.classes = classes;
     this.fingerprint = fingerprint;
     this.files = pictures.map(({ file }) => file);
     this.#labels = pictures.map(({ label }) => label);
     this.skipped = skipped;
-    this.#size = size;
+    this.#decoding = decoding;
   }
 
   /**
@@ -50,7 +52,9 @@ export class ImageFolder implements Dataset {
    *   class without pictures, or a class that is not among `classes`
    */
   static async open(root: string, options: ImageFolderOptions = {}): Promise<ImageFolder> {
+    const { kernel = 'lanczos3' } = options;
     const size = expectInteger('size', options.size ?? 256, 1);
+    expectOneOf('kernel', kernel, RESIZE_KERNELS);
     const names = await classNames(root);
     const classes = options.classes ?? names;
     const [only, second] = names;
@@ -86,7 +90,7 @@ export class ImageFolder implements Dataset {
       root,
       pictures.map(({ file }) => file),
     );
-    return new ImageFolder(classes, pictures, skipped, fingerprint, size);
+    return new ImageFolder(classes, pictures, skipped, fingerprint, { size, kernel });
   }
 
   get length(): number {
@@ -97,7 +101,7 @@ export class ImageFolder implements Dataset {
   async get(index: number): Promise<Sample> {
     expectInteger('index', index, 0, this.length - 1);
     const [file = '', label = 0] = [this.files[index], this.#labels[index]];
-    return { ...(await decodeImage(file, { size: this.#size })), label };
+    return { ...(await decodeImage(file, this.#decoding)), label };
   }
 }
 

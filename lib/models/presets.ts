@@ -93,6 +93,31 @@ export const PRESETS = {
       output,
     ],
   },
+  /**
+   * torchvision's `alexnet`: the network of "One weird trick for parallelizing convolutional neural networks" (2014), in
+   * one column and without normalisation, for the weights that people have. At 224 pixels its adaptive pooling, which
+   * comes before the fully connected layers, changes nothing.
+   */
+  torchvision: {
+    inputSize: 224,
+    init: 'pytorch',
+    layers: [
+      conv('conv1', 64, 11, { stride: 4, padding: 2 }),
+      pool('pool1'),
+      conv('conv2', 192, 5, { padding: 2 }),
+      pool('pool2'),
+      conv('conv3', 384, 3, { padding: 1 }),
+      conv('conv4', 256, 3, { padding: 1 }),
+      conv('conv5', 256, 3, { padding: 1 }),
+      pool('pool5'),
+      { kind: 'flatten', name: 'flatten', size: 6 },
+      { kind: 'dropout', name: 'drop6', mode: 'inverted' },
+      hidden('fc6'),
+      { kind: 'dropout', name: 'drop7', mode: 'inverted' },
+      hidden('fc7'),
+      output,
+    ],
+  },
 } as const satisfies Record<string, Preset>;
 
 export type PresetName = keyof typeof PRESETS;

@@ -9,7 +9,7 @@ import { softmax } from '../ops/index.js';
 import { tidy } from '../scope.js';
 import { type Evaluation, evaluate } from './evaluate.js';
 import { ModelFile } from './model_file.js';
-import { centreCrops, InputPipeline, type Preprocessing } from './preprocessing.js';
+import { centreCrops, decodingOf, InputPipeline, type Preprocessing } from './preprocessing.js';
 
 /** A file's path, or its content. */
 export type ImageSource = string | Uint8Array;
@@ -109,12 +109,12 @@ export class Classifier {
       if (typeof image === 'string' || image instanceof Uint8Array) continue;
       throw new ArgumentError(expected('path or Uint8Array', `images[${i}]`, image));
     }
-    const { resize: size } = this.preprocessing;
+    const decoding = decodingOf(this.preprocessing);
     const count = this.classes.length;
     const topK = expectInteger('topK', options.topK ?? Math.min(5, count), 1, count);
     for (let start = 0; start < images.length; start += BATCH) {
       const batch = images.slice(start, start + BATCH);
-      const decoded = await Promise.allSettled(batch.map((image) => decodeImage(image, { size })));
+      const decoded = await Promise.allSettled(batch.map((image) => decodeImage(image, decoding)));
       const pictures = decoded.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
       const predictions = await this.#classify(
         pictures.map(({ pixels }) => pixels),

@@ -1,6 +1,8 @@
-import { expectInteger, expectMembers, expectPositiveInteger, expectTriple } from '../check.js';
+import { expectInteger, expectMembers, expectOneOf, expectPositiveInteger, expectTriple } from '../check.js';
+import { type DecodeOptions, RESIZE_KERNELS, type ResizeKernel } from '../data/decode.js';
 import type { Device } from '../device.js';
 import { ArgumentError, expected } from '../errors.js';
+import type { PresetName } from '../models/presets.js';
 import { prepareImages } from '../ops/index.js';
 import { unscoped } from '../scope.js';
 import { empty, type Tensor, tensor } from '../tensor.js';
@@ -9,6 +11,8 @@ import { empty, type Tensor, tensor } from '../tensor.js';
 export interface Preprocessing {
   /** The shorter side is resized to it, and the centre cut out: `resize` × `resize` pixels. */
   resize: number;
+  /** What resizes. Default `lanczos3`. */
+  kernel?: ResizeKernel;
   /** The crop that the network sees. */
   crop: number;
   /** Subtracted from pixels of 0…255, per channel. */
@@ -22,15 +26,36 @@ const MAX_RESIZE = 4096;
 
 /** @throws {ArgumentError} for anything else than a {@link Preprocessing} */
 export function expectPreprocessing(value: unknown): Preprocessing {
-  const keys = ['resize', 'crop', 'mean', 'scale'] as const;
+  const keys = ['resize', 'kernel', 'crop', 'mean', 'scale'] as const;
   const members = expectMembers('preprocessing', value, keys);
   const crop = expectPositiveInteger('preprocessing.crop', members.crop);
   return {
     resize: expectInteger('preprocessing.resize', members.resize, crop, MAX_RESIZE),
+    kernel: expectOneOf('preprocessing.kernel', members.kernel ?? 'lanczos3', RESIZE_KERNELS),
     crop,
     mean: expectTriple('preprocessing.mean', members.mean),
     scale: expectTriple('preprocessing.scale', members.scale),
   };
+}
+
+/**
+ * What a preset's weights take, whatever the data are; undefined where it is measured on the training data.
+ * torchvision: what `AlexNet_Weights.IMAGENET1K_V1.transforms()` does.
+ */
+export function preprocessingOf(preset: PresetName): Preprocessing | undefined {
+  if (preset !== 'torchvision') return undefined;
+  return {
+    resize: 256,
+    kernel: 'linear',
+    crop: 224,
+    mean: [0.485 * 255, 0.456 * 255, 0.406 * 255],
+    scale: [1 / (0.229 * 255), 1 / (0.224 * 255), 1 / (0.225 * 255)],
+  };
+}
+
+/** How its pictures are decoded. */
+export function decodingOf({ resize, kernel }: Preprocessing): DecodeOptions {
+  return { size: resize, kernel };
 }
 
 /** Pictures of one size, and where the network's crop lies in each. */

@@ -2,7 +2,7 @@ import type { Dataset } from '../data/dataset.js';
 import { ArgumentError, DataError, expected, FileFormatError } from '../errors.js';
 import type { AlexNet } from '../models/alexnet.js';
 import type { ModelFile } from './model_file.js';
-import type { Preprocessing } from './preprocessing.js';
+import { expectPreprocessing, type Preprocessing } from './preprocessing.js';
 import { identityOf, type TrainingState } from './training_state.js';
 
 /** What decides over a run beside its checkpoint. */
@@ -29,8 +29,9 @@ export function expectSameRun(file: ModelFile, state: TrainingState, run: RunDes
   same(ArgumentError, 'batchSize', state.batchSize, run.batchSize);
   same(ArgumentError, 'seed', state.seed, run.seed);
   if (run.preprocessing !== undefined) {
-    for (const name of ['resize', 'crop', 'mean', 'scale'] as const) {
-      same(ArgumentError, `preprocessing.${name}`, info.preprocessing[name], run.preprocessing[name]);
+    const preprocessing = expectPreprocessing(run.preprocessing);
+    for (const name of ['resize', 'kernel', 'crop', 'mean', 'scale'] as const) {
+      same(ArgumentError, `preprocessing.${name}`, info.preprocessing[name], preprocessing[name]);
     }
   }
   for (const [name, saved, dataset] of [

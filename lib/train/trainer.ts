@@ -16,7 +16,7 @@ import type { EndEvent, StepEvent } from './events.js';
 import { IdleClock } from './idle_clock.js';
 import { ModelFile } from './model_file.js';
 import type { ModelInfo } from './model_info.js';
-import { InputPipeline, type Preprocessing } from './preprocessing.js';
+import { InputPipeline, type Preprocessing, preprocessingOf } from './preprocessing.js';
 import { differences, expectSameRun } from './same_run.js';
 import { Skips } from './skips.js';
 import { checkOptions, type TrainerOptions } from './trainer_options.js';
@@ -214,6 +214,8 @@ export class Trainer {
   /** Undefined where there was no time. */
   async #defaultPreprocessing(signal: AbortSignal | undefined): Promise<Preprocessing | undefined> {
     const { train, model } = this.#options;
+    const fixed = preprocessingOf(model.config.preset);
+    if (fixed !== undefined) return fixed;
     const statistics = await meanColour(train, { ...this.#reading('train'), signal }).catch(
       ifAborted(signal),
     );

@@ -5,6 +5,7 @@ import { expect } from 'chai';
 import sharp, { type Sharp } from 'sharp';
 import { type DecodedImage, decodeImage } from '../../lib/data/decode.js';
 import { ArgumentError } from '../../lib/errors.js';
+import { Random } from '../../lib/random.js';
 import { jpegOf, pngOf, svgOf } from './bombs.js';
 import { heic } from './heic.js';
 import { rejection } from './rejection.js';
@@ -137,6 +138,28 @@ describe('decodeImage', () => {
       `<svg xmlns="http://www.w3.org/2000/svg" width="120" height="80">${rects.join('')}</svg>`,
     );
   };
+  it("resizes by the kernel 'linear' as PIL does: a triangle two pixels to each side when halving", async () => {
+    const random = new Random(1, 0);
+    const row = Array.from({ length: 128 }, () => random.integer(256));
+    const pixels = Buffer.from(
+      Array.from({ length: 128 * 128 * 3 }, (_, i) => row[Math.floor(i / 3) % 128] ?? 0),
+    );
+    const picture = await sharp(pixels, { raw: { width: 128, height: 128, channels: 3 } })
+      .png()
+      .toBuffer();
+    const at = (i: number) => row[i] ?? 0;
+    const decoded = await decodeImage(picture, { size: 64, kernel: 'linear' });
+    const other = await decodeImage(picture, { size: 64 });
+    let furthest = 0;
+    for (let x = 2; x < 62; x++) {
+      const i = 2 * x;
+      const wanted = (at(i - 1) + 3 * at(i) + 3 * at(i + 1) + at(i + 2)) / 8;
+      expect(decoded.pixels[(64 * 30 + x) * 3], `column ${x}`).to.be.closeTo(wanted, 1.01);
+      furthest = Math.max(furthest, Math.abs((other.pixels[(64 * 30 + x) * 3] ?? 0) - wanted));
+    }
+    expect(furthest, 'lanczos3 differs').to.be.above(8);
+  });
+
   const encodings: readonly [name: string, picture: () => Promise<Buffer> | Buffer, tolerance: number][] = [
     ['PNG', () => quartered().png().toBuffer(), 0],
     ['interlaced PNG', () => quartered().png({ progressive: true }).toBuffer(), 0],

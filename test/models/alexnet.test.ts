@@ -11,8 +11,8 @@ import { empty, full, randn, type Shape, sizeOf, type Tensor, tensor } from '../
 import { expectClose, expectEqual } from '../support/compare.js';
 import { statistics } from '../support/statistics.js';
 
-const PRESET_NAMES = ['paper', 'dansuh17'] as const;
-const image = () => randn([1, 227, 227, 3], { seed: 1 });
+const PRESET_NAMES = ['paper', 'dansuh17', 'torchvision'] as const;
+const image = (size = 227) => randn([1, size, size, 3], { seed: 1 });
 
 function layerOf(model: AlexNet, wanted: string): Module {
   const [, layer] = [...model.members()].find(([name]) => name === wanted) ?? [];
@@ -31,17 +31,21 @@ async function hashes(model: AlexNet): Promise<Record<string, string>> {
 }
 
 describe('AlexNet', () => {
-  const shapes = (groups: number, classes: number): Record<string, Shape> => ({
-    'conv1.weight': [96, 11, 11, 3],
-    'conv1.bias': [96],
-    'conv2.weight': [256, 5, 5, 96 / groups],
-    'conv2.bias': [256],
-    'conv3.weight': [384, 3, 3, 256],
-    'conv3.bias': [384],
-    'conv4.weight': [384, 3, 3, 384 / groups],
-    'conv4.bias': [384],
-    'conv5.weight': [256, 3, 3, 384 / groups],
-    'conv5.bias': [256],
+  const shapes = (
+    [one, two, three, four, five]: readonly [number, number, number, number, number],
+    groups: number,
+    classes: number,
+  ): Record<string, Shape> => ({
+    'conv1.weight': [one, 11, 11, 3],
+    'conv1.bias': [one],
+    'conv2.weight': [two, 5, 5, one / groups],
+    'conv2.bias': [two],
+    'conv3.weight': [three, 3, 3, two],
+    'conv3.bias': [three],
+    'conv4.weight': [four, 3, 3, three / groups],
+    'conv4.bias': [four],
+    'conv5.weight': [five, 3, 3, four / groups],
+    'conv5.bias': [five],
     'fc6.weight': [4096, 9216],
     'fc6.bias': [4096],
     'fc7.weight': [4096, 4096],
@@ -49,16 +53,18 @@ describe('AlexNet', () => {
     'fc8.weight': [classes, 4096],
     'fc8.bias': [classes],
   });
-  for (const [preset, groups, classes, count] of [
-    ['paper', 2, 1000, 60_965_224],
-    ['paper', 2, 10, 56_909_194],
-    ['dansuh17', 1, 1000, 62_378_344],
+  const wide = [96, 256, 384, 384, 256] as const;
+  for (const [preset, filters, groups, classes, count] of [
+    ['paper', wide, 2, 1000, 60_965_224],
+    ['paper', wide, 2, 10, 56_909_194],
+    ['dansuh17', wide, 1, 1000, 62_378_344],
+    ['torchvision', [64, 192, 384, 256, 256], 1, 1000, 61_100_840],
   ] as const) {
     it(`${preset} has ${count.toLocaleString('en-US')} parameters at ${classes} classes, in order`, () => {
       using model = new AlexNet({ classes, preset });
       const parameters = [...model.namedParameters()];
       const found = parameters.map(([name, { shape }]) => [name, shape]);
-      expect(found).to.deep.equal(Object.entries(shapes(groups, classes)));
+      expect(found).to.deep.equal(Object.entries(shapes(filters, groups, classes)));
       expect(parameters.reduce((sum, [, { shape }]) => sum + sizeOf(shape), 0)).to.equal(count);
       expect(model.parameterCount).to.equal(count);
       expect(model.summary().split('\n').at(-1)).to.equal(`${count.toLocaleString('en-US')} parameters`);
@@ -111,7 +117,7 @@ describe('AlexNet', () => {
     it(`${preset} computes what the table says, layer by layer`, async () => {
       using model = new AlexNet({ classes: 10, preset, init: 'he' }).eval();
       const table = model.summary().split('\n').slice(3, -1);
-      using x = image();
+      using x = image(model.inputSize);
       const logits = await tidy(() =>
         noGrad(async () => {
           let current = x;
@@ -124,7 +130,7 @@ describe('AlexNet', () => {
             expect(` ${row} `).to.include(`  ${next.shape.slice(1).join(' × ')} `);
             const { low } = statistics(await next.data());
             if (row.includes('ReLU')) expect(low, row).to.equal(0);
-            if (name.startsWith('drop') && preset === 'dansuh17') expect(next).to.equal(current);
+            if (name.startsWith('drop') && preset !== 'paper') expect(next).to.equal(current);
             if (name.startsWith('drop') && preset === 'paper') {
               const halved = (await current.data()).map((value) => 0.5 * value);
               expectEqual(name, await next.data(), halved);
@@ -301,12 +307,12 @@ describe('AlexNet refuses', () => {
     [
       'an unknown preset',
       { preset: 'vgg' as PresetName },
-      'Expected one of paper, dansuh17 for preset but received "vgg" of type string',
+      'Expected one of paper, dansuh17, torchvision for preset but received "vgg" of type string',
     ],
     [
       'a preset that every object has',
       { preset: 'constructor' as PresetName },
-      'Expected one of paper, dansuh17 for preset but received "constructor" of type string',
+      'Expected one of paper, dansuh17, torchvision for preset but received "constructor" of type string',
     ],
     [
       'an unknown initialisation',

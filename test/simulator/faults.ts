@@ -132,7 +132,8 @@ async function run({ call, nth, fault, first }: Trial, device: Device): Promise<
     // Where nobody was told, nothing may be wrong.
     if (errors.length === 0 && Math.abs(loss / (wanted.losses[step] ?? Number.NaN) - 1) > TOLERANCE)
       problems.push(`the loss is ${loss} and no error was told`);
-    for (const [i, read] of (await model.read()).entries()) {
+    const reads = await model.read();
+    for (const [i, read] of reads.entries()) {
       if (read.status === 'rejected') {
         if (!(read.reason instanceof NodeCudnnError)) problems.push(`${names[i]}: ${read.reason}`);
         if (errors.length === 0) problems.push(`${names[i]} cannot be read and no error was told`);
@@ -141,6 +142,11 @@ async function run({ call, nth, fault, first }: Trial, device: Device): Promise<
       const [old, changed] = [step, step + 1].map((at) => isSame(read.value, wanted.reads[at]?.[i]));
       if (errors.length === 0 ? !changed : !old && !changed) problems.push(`${names[i]} has other numbers`);
     }
+    // Where all parameters kept their numbers, the same model goes on.
+    const next = await model.step();
+    const isReadable = reads.every(({ status }) => status === 'fulfilled');
+    if (isReadable && fault !== 'DeviceLost' && next.errors.length > 0)
+      problems.push(`the model's next step fails: ${next.errors[0]}`);
   }
   await Promise.allSettled([device.synchronize()]);
   if (fault === 'DeviceLost' && told.length > 0) {

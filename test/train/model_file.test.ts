@@ -25,7 +25,13 @@ import { mutations, RUNS } from '../io/mutations.js';
 const INFO: ModelInfo = {
   model: { classes: 2, preset: 'paper', init: 'he', dropout: 0.5 },
   classes: ['blue', 'red'],
-  preprocessing: { resize: 256, crop: 227, mean: [1, 2, 3], scale: [0.02, 0.02, 0.02] },
+  preprocessing: {
+    resize: 256,
+    kernel: 'lanczos3',
+    crop: 227,
+    mean: [1, 2, 3],
+    scale: [0.02, 0.02, 0.02],
+  },
 };
 const MODEL = JSON.stringify(INFO.model);
 const SHAPES = [...parameterShapes(INFO.model)];
@@ -87,7 +93,7 @@ describe('model files', function () {
     expect(Device.get().memory().liveBytes).to.equal(before);
   }
 
-  for (const preset of ['paper', 'dansuh17'] as const) {
+  for (const preset of ['paper', 'dansuh17', 'torchvision'] as const) {
     it(`hold the parameters that a model has, preset ${preset}`, () => {
       using model = new AlexNet({ classes: 3, preset });
       const shapes = [...model.namedParameters()].map(([name, { shape }]) => [name, shape]);
@@ -157,7 +163,7 @@ describe('model files', function () {
     [
       'no preset',
       model({ preset: undefined }),
-      /one of paper, dansuh17 for model\.preset but received undefined/,
+      /one of paper, dansuh17, torchvision for model\.preset but received undefined/,
     ],
     ['an unknown preset', model({ preset: 'vgg' }), /model\.preset but received "vgg"/],
     [
@@ -206,6 +212,11 @@ describe('model files', function () {
       'a crop that is larger than the picture',
       preprocessing({ resize: 200 }),
       /227 to 4096 for preprocessing\.resize/,
+    ],
+    [
+      'an unknown kernel',
+      preprocessing({ kernel: 'cubic' }),
+      /one of lanczos3, linear for preprocessing\.kernel but received "cubic"/,
     ],
     ['pictures of gigabytes', preprocessing({ resize: 1e5 }), /preprocessing\.resize but received 100000/],
     [
