@@ -1,4 +1,4 @@
-#include "convolution.h"
+#include "simulator/convolution.h"
 
 #include <algorithm>
 

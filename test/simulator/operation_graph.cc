@@ -1,4 +1,4 @@
-#include "operation_graph.h"
+#include "simulator/operation_graph.h"
 
 #include <cmath>
 #include <cstring>

@@ -5,7 +5,7 @@
 #include <optional>
 #include <set>
 
-#include "convolution.h"
+#include "simulator/convolution.h"
 
 /// What an operation graph of cuDNN's computes.
 namespace simulator {

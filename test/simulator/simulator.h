@@ -13,8 +13,8 @@
 /// streams and runs late, at synchronisation, in a random order that the streams and events allow. Misuse is
 /// told, and does not run.
 ///
-/// Invariant: addresses of device memory are never readable by the host. Work reads and writes the same memory
-/// where `onHost` finds it.
+/// Invariant: addresses of device memory are never readable by the host. Work reads and writes the same
+/// memory where `onHost` finds it.
 namespace simulator {
 
 /// What a piece of work reads or writes of device memory.
@@ -25,9 +25,9 @@ struct Range {
 };
 
 /// Puts work into a stream; a null stream is the current device's own. The ranges are checked when it is
-/// enqueued (memory of the stream's device, within one block, allocated and not freed in the stream's order, no
-/// conflict with an access that neither the stream nor an event orders) and when it runs (still not freed).
-/// Work on which a violation was told never runs.
+/// enqueued (memory of the stream's device, within one block, allocated and not freed in the stream's order,
+/// no conflict with an access that neither the stream nor an event orders) and when it runs (still not
+/// freed). Work on which a violation was told never runs.
 void enqueue(cudaStream_t stream, const std::string& what, const std::vector<Range>& ranges,
              std::function<void()> work);
 

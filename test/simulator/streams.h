@@ -45,7 +45,8 @@ struct Event {
 };
 
 Stream* createStream(int device);
-/// The stream of that handle; null is the current device's own. Null for none that lives, which is a violation.
+/// The stream of that handle; null is the current device's own. Null for none that lives, which is a
+/// violation.
 Stream* findStream(cudaStream_t stream, const char* call);
 Event* createEvent(int device, bool timed);
 Event* findEvent(cudaEvent_t event, const char* call);

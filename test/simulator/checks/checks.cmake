@@ -2,7 +2,7 @@
 set(checks ${simulated}/checks)
 
 # Production's convolutions on the simulator's cuDNN.
-set(graph cudnn_graph.cc descriptors.cc operation_graph.cc convolution.cc)
+set(graph cudnn_graph.cc descriptors.cc interpret.cc execution.cc operation_graph.cc convolution.cc)
 list(TRANSFORM graph PREPEND ${simulated}/)
 add_executable(graph_check EXCLUDE_FROM_ALL ${checks}/graph_check.cc ${graph}
   "$<FILTER:$<TARGET_OBJECTS:objects>,INCLUDE,(conv2d_graph|error)[.]cc>")
