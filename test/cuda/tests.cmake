@@ -23,3 +23,4 @@ set_target_properties(node_cudnn_incomplete PROPERTIES PREFIX "" SUFFIX .node
   LIBRARY_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/tests)
 
 include(${native}/../test/simulator/simulator.cmake)
+include(${native}/../test/simulator/checks/checks.cmake)

@@ -16,6 +16,10 @@ struct Refusal {
   cudnnStatus_t status;
   std::string why;
 };
+/// Throws a Refusal after a violation: of misuse that the real library might not notice,
+[[noreturn]] void refuseMisuse(const char* call, const std::string& why);
+/// or of what the simulator lacks.
+[[noreturn]] void refuseUnknown(const std::string& what);
 
 /// One engine with its settings, as heuristics offer it where the real cuDNN is not there.
 struct Offer {
@@ -57,6 +61,26 @@ struct Record {
   const Record& record(cudnnBackendAttributeName_t name) const;
 };
 
+/// What the three convolutions call the same.
+struct ConvolutionNames {
+  cudnnBackendDescriptorType_t type;
+  cudnnBackendAttributeName_t x, w, y, convolution, alpha, beta;
+};
+constexpr ConvolutionNames kConvolutions[] = {
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X,
+     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y,
+     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,
+     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR,
+     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,
+     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,
+     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR,
+     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW,
+     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC,
+     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA},
+};
+
 /// Throws Refusal unless a descriptor of that type takes `count` elements of `type` for the attribute.
 void checkAttribute(cudnnBackendDescriptorType_t of, cudnnBackendAttributeName_t name,
                     cudnnBackendAttributeType_t type, int64_t count);
@@ -65,8 +89,8 @@ void checkComplete(const Record& record);
 size_t bytesOf(cudnnBackendAttributeType_t type);
 Attribute attributeOf(cudnnBackendAttributeType_t type, int64_t count, const void* elements);
 
-/// What a graph's operations compute. Throws Refusal where tensors do not fit together, and tells a violation
-/// where it is more than the simulator knows.
+/// What a graph's operations compute. Throws Refusal where tensors do not fit together, or the simulator
+/// does not know an operation.
 OperationGraph interpret(const Record& graph, std::optional<int> device);
 
 }  // namespace simulator
