@@ -34,6 +34,7 @@ export class Simulator {
     this.devices = Array.from({ length: Number(this.backend.describe().devices) }, (_, index) => {
       const device: Device = Reflect.construct(Device, [`simulated:${index}`, index, this.backend]);
       known.set(device.name, device);
+      this.backend.setOption(index, 'tf32', 0);
       return device;
     });
   }
