@@ -50,7 +50,8 @@ void DeviceMemory::giveBack(void* data) {
   try {
     const CurrentDevice current(device_);
     for (cudaStream_t stream : joined_) order(stream, poolStream());
-    for (; !returned_.empty(); returned_.pop_back()) CUDA_CHECK(cudaFreeAsync(returned_.back(), poolStream()));
+    for (; !returned_.empty(); returned_.pop_back())
+      CUDA_CHECK(cudaFreeAsync(returned_.back(), poolStream()));
   } catch (const Error&) {
     // Tried again with the next. Of a lost device its memory is lost too: whoever reads from it is told.
   }

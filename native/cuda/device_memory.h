@@ -32,8 +32,8 @@ class DeviceMemory {
 
   const int device_;
   std::mutex mutex_;
-  OwnedStream pool_;  // Only allocates and frees; there while somebody needs it.
-  size_t live_ = 0;   // What was allocated and not released.
+  OwnedStream pool_;             // Only allocates and frees; there while somebody needs it.
+  size_t live_ = 0;              // What was allocated and not released.
   std::vector<void*> returned_;  // Not freed yet.
   std::vector<cudaStream_t> joined_;
   std::vector<int> reachedFrom_;

@@ -12,6 +12,7 @@ const TARGETS = {
   plans: 'tests/plans',
   driver_stand_in: 'tests/driver_stand_in.so',
   node_cudnn_simulator: 'tests/node_cudnn_simulator.node',
+  planted: 'tests/planted',
   node_cudnn_incomplete: 'tests/node_cudnn_incomplete.node',
   graph_check: 'tests/graph_check',
   launches: 'tests/launches',

@@ -1,5 +1,7 @@
 #include "simulator/devices.h"
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -198,6 +200,6 @@ cublasStatus_t cublasStatus(Fault fault) {
   }
 }
 
-bool isRealCudnnWanted() { return state().realCudnn; }
+bool isRealCudnnWanted() { return state().realCudnn && access(SIMULATOR_CUDNN, R_OK) == 0; }
 
 }  // namespace simulator

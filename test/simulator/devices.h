@@ -17,6 +17,7 @@ void setCurrentDevice(int device);
 bool isLost(int device);
 /// Whether the launch of a kernel on it may go on; otherwise cudaGetLastError tells why not.
 bool isLaunched(int device);
+/// Whether it is on this machine, and NODE_CUDNN_SIMULATOR does not say cudnn=none.
 bool isRealCudnnWanted();
 
 /// The next numbers that `draw` gives follow from it.

@@ -27,6 +27,19 @@ describe('simulator: the devices it plays', function () {
       testOperations(() => simulator.device(index), [conv2dTable]));
   }
 
+  describe('conv2d by the plans that autotune chooses', () => {
+    before(() => simulator.backend.setOption(0, 'autotune', 1));
+    after(() => simulator.backend.setOption(0, 'autotune', 0));
+    testOperations(() => simulator.device(0), [conv2dTable]);
+    describe('which', () => {
+      it('have names', () => {
+        const names = Object.values(simulator.device(0).choices);
+        expect(names).to.have.length.above(20);
+        for (const name of names) expect(name).to.match(/^eng\d/);
+      });
+    });
+  });
+
   for (const seed of SEEDS) {
     it(`seed ${seed}: tensors go round all devices while their memory is given away`, () =>
       tidy(async () => {

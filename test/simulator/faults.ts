@@ -83,7 +83,6 @@ class Net {
 }
 const net = opCase;
 
-process.env.NODE_CUDNN_TF32 = '0';
 const simulator = new Simulator(process.argv[2] ?? '');
 // The first device stays whole; trials that plan, or lose theirs, have one of their own.
 const [whole, ...fresh] = simulator.devices;

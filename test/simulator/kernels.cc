@@ -28,8 +28,10 @@ void forEachAddress(std::vector<uint8_t>& functor, Use use) {
 void launchOnHost(cudaStream_t handle, int64_t n, const void* functor, size_t bytes,
                   void (*loop)(const void* functor, int64_t n)) {
   const simulator::Lock lock(simulator::mutex());
-  const simulator::Stream* const stream = simulator::findStream(handle, "a kernel");
+  simulator::Stream* const stream = simulator::findStream(handle, "a kernel");
   if (stream == nullptr || !simulator::isLaunched(stream->device)) return;
+  if (stream->device != simulator::currentDevice())
+    return simulator::violation("a kernel: a stream of a device that is not the thread's");
   const auto* first = static_cast<const uint8_t*>(functor);
   std::vector<uint8_t> copy(first, first + bytes);
   std::vector<simulator::Touch> touches;
@@ -39,15 +41,13 @@ void launchOnHost(cudaStream_t handle, int64_t n, const void* functor, size_t by
     touches.push_back(
         {data, block != nullptr ? block->end() - word : 1, Access::Mode::Unknown, stream->device});
   });
-  simulator::put(
-      *simulator::findStream(handle, "a kernel"), "a kernel", touches,
-      [copy = std::move(copy), loop, n]() mutable {
-        forEachAddress(copy, [](uintptr_t& word) {
-          word = reinterpret_cast<uintptr_t>(simulator::hostAddress(reinterpret_cast<const void*>(word)));
-        });
-        // The vector's memory is aligned for every type.
-        loop(copy.data(), n);
-      });
+  simulator::put(*stream, "a kernel", touches, [copy = std::move(copy), loop, n]() mutable {
+    forEachAddress(copy, [](uintptr_t& word) {
+      word = reinterpret_cast<uintptr_t>(simulator::hostAddress(reinterpret_cast<const void*>(word)));
+    });
+    // The vector's memory is aligned for every type.
+    loop(copy.data(), n);
+  });
 }
 
 }  // namespace nodecudnn

@@ -22,7 +22,7 @@ constexpr size_t kAlignment = 256;
 /// Between blocks, poisoned as well.
 constexpr size_t kGapBytes = 256;
 /// Larger ones are given to the system when they are freed.
-constexpr size_t kKeptBytes = size_t{1} << 20;
+constexpr size_t kKeptBytes = size_t{4} << 20;
 
 [[noreturn]] void end(const char* what) {
   std::perror(what);

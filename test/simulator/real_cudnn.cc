@@ -1,18 +1,24 @@
 // The real cuDNN, as far as it works without a device.
 #include <dlfcn.h>
 
-#include <cstdio>
-
 #include "simulator/devices.h"
 
 namespace simulator {
 
+namespace {
+
+void* open(const char* file) {
+  void* const library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr) violation(std::string("the real cuDNN does not load: ") + dlerror());
+  return library;
+}
+
+}  // namespace
+
 void* realCudnn(const char* name) {
-  static void* const library = []() -> void* {
-    if (!isRealCudnnWanted()) return nullptr;
+  static void* const library = [] {
     // cuDNN asks for libcuda.so.1, and takes what is loaded by that name.
-    if (dlopen(SIMULATOR_DRIVER, RTLD_NOW | RTLD_GLOBAL) == nullptr) return nullptr;
-    return dlopen(SIMULATOR_CUDNN, RTLD_NOW | RTLD_LOCAL);
+    return isRealCudnnWanted() && open(SIMULATOR_DRIVER) != nullptr ? open(SIMULATOR_CUDNN) : nullptr;
   }();
   return library != nullptr ? dlsym(library, name) : nullptr;
 }

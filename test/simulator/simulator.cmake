@@ -15,3 +15,28 @@ target_link_libraries(node_cudnn_simulator PRIVATE addon ${CMAKE_DL_LIBS})
 add_dependencies(node_cudnn_simulator driver_stand_in)
 set_target_properties(node_cudnn_simulator PROPERTIES PREFIX "" SUFFIX .node
   LIBRARY_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/tests)
+
+# The same with a bug in one source each: tests/planted/NAME.node.
+set(plantedList ${simulated}/planted_bugs.json)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${plantedList})
+file(READ ${plantedList} planted)
+string(JSON last LENGTH "${planted}")
+math(EXPR last "${last} - 1")
+add_custom_target(planted)
+foreach(index RANGE ${last})
+  string(JSON name GET "${planted}" ${index} name)
+  string(JSON file GET "${planted}" ${index} file)
+  set(source ${CMAKE_CURRENT_BINARY_DIR}/planted/${name}.cc)
+  add_custom_command(OUTPUT ${source} DEPENDS ${native}/cuda/${file} ${plantedList} ${simulated}/plant.mjs
+    COMMAND ${NODE_EXECUTABLE} ${simulated}/plant.mjs ${name} ${source} VERBATIM)
+  if(file STREQUAL conv2d_graph.cc)
+    set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "-isystem;${CUDNN_FRONTEND_INCLUDE_DIR}")
+  endif()
+  add_library(planted_${name} MODULE EXCLUDE_FROM_ALL ${source} $<TARGET_OBJECTS:simulator>
+    "$<FILTER:$<TARGET_OBJECTS:objects>,EXCLUDE,(kernels[.]cu|bind/addon[.]cc|/${file})>")
+  target_link_libraries(planted_${name} PRIVATE addon ${CMAKE_DL_LIBS})
+  add_dependencies(planted_${name} driver_stand_in)
+  set_target_properties(planted_${name} PROPERTIES PREFIX "" OUTPUT_NAME ${name} SUFFIX .node
+    LIBRARY_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/tests/planted)
+  add_dependencies(planted planted_${name})
+endforeach()

@@ -16,7 +16,10 @@ interface Control {
   violations(): string[];
 }
 
-/** Devices that the simulator plays in this process, `simulated:0`, `simulated:1`, …; `to` knows their names. */
+/**
+ * Devices that the simulator plays in this process, `simulated:0`, `simulated:1`, …; `to` knows their names. They compute
+ * in float32.
+ */
 export class Simulator {
   readonly devices: readonly Device[];
   readonly backend: NativeBackend;
@@ -74,13 +77,12 @@ let loaded: Simulator | undefined;
 
 /**
  * Makes the simulator current and loads it before the suite's tests; the same one for all suites of the process. None of
- * its tests may break a rule. Products are in float32: TF32 is a matter of the command line's tests.
+ * its tests may break a rule.
  */
 export function useSimulator(): Simulator {
   before(function () {
     this.timeout(600_000);
     needCuda(this);
-    process.env.NODE_CUDNN_TF32 = '0';
     process.env.NODE_CUDNN_SIMULATOR = `devices=${PLAYED.join(',')}`;
     loaded ??= new Simulator(build('node_cudnn_simulator'));
   });

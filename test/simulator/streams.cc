@@ -1,6 +1,8 @@
 #include "simulator/streams.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <set>
 #include <sstream>
@@ -19,12 +21,15 @@ struct State {
   std::vector<std::unique_ptr<Event>> events;
   std::set<const Event*> knownEvents;
   std::vector<Stream*> ownStreams;  // By device.
-  Clock host;                       // What the host has waited for.
 };
 State& state() {
   static auto* const one = std::make_unique<State>().release();
   return *one;
 }
+
+/// What this thread has waited for. It orders what the thread puts later, and nothing that others put: the
+/// backend's threads order their work by events.
+thread_local Clock waitedFor;
 
 uint64_t at(const Clock& clock, uint32_t stream) { return stream < clock.size() ? clock[stream] : 0; }
 void join(Clock& clock, const Clock& other) {
@@ -32,7 +37,7 @@ void join(Clock& clock, const Clock& other) {
   for (size_t i = 0; i < other.size(); ++i) clock[i] = std::max(clock[i], other[i]);
 }
 void advance(Stream& stream) {
-  join(stream.clock, state().host);
+  join(stream.clock, waitedFor);
   if (stream.clock.size() <= stream.number) stream.clock.resize(stream.number + 1);
   stream.clock[stream.number] = ++stream.issued;
 }
@@ -258,9 +263,13 @@ void synchronize(const Point& point) {
   if (point.stream == nullptr) return;
   while (!hasPassed(point)) {
     const std::vector<Stream*> ready = runnable();
+    if (ready.empty()) {
+      std::fputs("simulator: every stream waits for another\n", stderr);
+      std::abort();
+    }
     runFirst(*ready[draw(ready.size())]);
   }
-  join(state().host, *point.clock);
+  join(waitedFor, *point.clock);
 }
 
 void dropWork(int device) {

@@ -9,6 +9,9 @@
 #include "simulator/simulator.h"
 
 /// Streams, events, and what orders work. All under the mutex.
+///
+/// Not found: that a kernel writes what is there already (it then counts as one that reads), or in a block of
+/// more than 256 KiB a few bytes only.
 namespace simulator {
 
 struct Stream;
