@@ -16,7 +16,7 @@ export interface CudaDevice {
 
 /** What of CUDA this machine has. */
 export interface CudaReport {
-  /** Whether `cuda:0` can be used. */
+  /** Whether some device can be used. */
   readonly available: boolean;
   /** Whether the CUDA addon was built. */
   readonly built: boolean;

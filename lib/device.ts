@@ -1,7 +1,9 @@
-import { expectBoolean, expectInteger, expectMembers } from './check.js';
+import { expectBoolean, expectInteger, expectMembers, expectObject, expectString } from './check.js';
 import { cudaReport } from './cuda.js';
 import { ArgumentError, DeviceError, expected } from './errors.js';
 import { cpuBackend, cudaBackend, type MemoryStats, type NativeBackend } from './native.js';
+
+export const CONVOLUTION_DEFAULTS = { tf32: true, deterministic: false, autotune: false } as const;
 
 /** One FIFO stream of operations and its memory. */
 export class Device {
@@ -11,17 +13,20 @@ export class Device {
     readonly index: number,
     /** @internal */
     readonly backend: NativeBackend,
-  ) {}
+  ) {
+    if (this.#isCuda) this.#setOptions(CONVOLUTION_DEFAULTS);
+  }
 
   #threads: number | undefined;
-  #convolutions: Required<ConvolutionOptions> = { tf32: true, deterministic: false, autotune: false };
+  #convolutions: Required<ConvolutionOptions> = CONVOLUTION_DEFAULTS;
+  #facts: Readonly<Record<string, string>> | undefined;
 
   private static readonly known = new Map<string, Device>();
 
   /**
    * The device of that name; `cpu` is `cpu:0`, `cuda` is `cuda:0`. Several CPU devices may exist: each has a stream of
    * its own, and they share the processor's cores. The first CUDA device that is asked for takes a second: what there
-   * is of CUDA is found out in a child process.
+   * is of CUDA is found out in a child process. So does the first tensor there, which makes CUDA's context.
    * @throws {DeviceError} for a device that is not there; for one of CUDA it says which link is missing.
    */
   static get(name: DeviceLike = 'cpu'): Device {
@@ -50,6 +55,7 @@ export class Device {
     return this.backend.synchronize(this.index);
   }
 
+  /** Bytes that tensors, and the operations' workspace, take now; and how many tensors there are. */
   memory(): MemoryStats {
     return this.backend.memory(this.index);
   }
@@ -59,70 +65,92 @@ export class Device {
     this.backend.emptyCache(this.index);
   }
 
-  /** Operations that wait for their turn. */
+  /** Operations that wait for their turn. With 16,384 of them the next call throws a {@link QueueFullError}. */
   get queued(): number {
     return this.backend.queued(this.index);
   }
 
   /** What the last bits of results depend on: equal seeds give equal bits where all of it is equal. */
   get arithmetic(): Readonly<Record<string, string>> {
-    const facts = Object.fromEntries(
-      Object.entries(this.backend.describe()).filter(
-        ([name]) => !/^device(s|\d+)$/.test(name) || name === `device${this.index}`,
-      ),
-    );
+    this.#facts ??= this.backend.describe();
+    const { devices: _, ...facts } = this.#facts;
+    if (this.#isCuda) {
+      const gpu = facts[`device${this.index}`] ?? 'unknown';
+      const libraries = Object.entries(facts).filter(([name]) => !/^device\d+$/.test(name));
+      const options = Object.entries(this.#convolutions).map(([name, on]) => [name, on ? 'on' : 'off']);
+      return { ...Object.fromEntries(libraries), gpu, ...Object.fromEntries(options) };
+    }
     const forced = process.env.NODE_CUDNN_CONV2D;
-    const { tf32, deterministic, autotune } = this.#convolutions;
     return {
       ...facts,
-      ...(this.kind === 'cuda'
-        ? { tf32: onOff(tf32), deterministic: onOff(deterministic), autotune: onOff(autotune) }
-        : {}),
       ...(this.#threads === undefined ? {} : { threads: String(this.#threads) }),
       ...(forced === undefined ? {} : { conv2d: forced }),
     };
   }
 
-  /** Threads of each operation on a CPU. Results are repeatable bit by bit for equal numbers of threads only. */
+  /** Whether equal operations on equal numbers give equal bits, as they do on a CPU and, where told so, on a GPU. */
+  get deterministic(): boolean {
+    return !this.#isCuda || this.#convolutions.deterministic;
+  }
+
+  /**
+   * Threads of each operation of a CPU. Results are repeatable bit by bit for equal numbers of threads only.
+   * @param threads 1…1024
+   * @throws {ArgumentError} for another number, or another device
+   */
   setThreads(threads: number): void {
-    this.#threads = expectInteger('threads', threads, 1, 1024);
-    if (this.kind === 'cpu') this.backend.setOption(this.index, 'threads', this.#threads);
+    expectInteger('threads', threads, 1, 1024);
+    if (this.#isCuda) throw new ArgumentError(`Expected CPU for threads but received ${this.name}`);
+    this.#threads = threads;
+    this.#setOptions({ threads });
   }
 
   /**
    * How a CUDA device computes convolutions from now on; what is not named stays as it is.
-   * @throws {ArgumentError} for another device, or what is not true or false
+   * @throws {ArgumentError} for another device, another option, or what is not true or false
    */
   setConvolutions(options: ConvolutionOptions): void {
-    if (this.kind !== 'cuda') {
+    const { tf32, deterministic, autotune } = expectMembers('options', options, CONVOLUTION_OPTIONS);
+    const given = Object.fromEntries(
+      Object.entries({ tf32, deterministic, autotune })
+        .filter(([, value]) => value !== undefined)
+        .map(([name, value]) => [name, expectBoolean(name, value)] as const),
+    );
+    if (!this.#isCuda) {
       throw new ArgumentError(
-        `Expected CUDA device for ${Object.keys(options).join(', ')} but received ${this.name}`,
+        `Expected CUDA device for ${Object.keys(given).join(', ')} but received ${this.name}`,
       );
     }
-    const { tf32, deterministic, autotune } = expectMembers('options', options, CONVOLUTION_OPTIONS);
-    const given = Object.entries({ tf32, deterministic, autotune })
-      .filter(([, value]) => value !== undefined)
-      .map(([name, value]) => [name, expectBoolean(name, value)] as const);
-    for (const [name, value] of given) this.backend.setOption(this.index, name, Number(value));
-    this.#convolutions = { ...this.#convolutions, ...Object.fromEntries(given) };
+    this.#setOptions(given);
+    this.#convolutions = { ...this.#convolutions, ...given };
+  }
+
+  #setOptions(options: Readonly<Record<string, number | boolean>>): void {
+    for (const [name, value] of Object.entries(options))
+      this.backend.setOption(this.index, name, Number(value));
   }
 
   /**
-   * What autotune has chosen so far: names of implementations by what they serve. Another run that is given them
-   * computes the same bits. Checkpoints keep them.
+   * What autotune has chosen in the operations that have run: names of implementations by what they serve. Checkpoints
+   * keep them.
    */
   get choices(): Readonly<Record<string, string>> {
     return this.backend.choices(this.index);
   }
 
-  /** Makes autotune take what it chose in another run, where that is to be had here. */
+  /**
+   * Makes autotune take what it chose in another run, and forget what it chose here. It measures anew what is not among
+   * them, or what this machine does not have.
+   * @throws {ArgumentError} for anything but an object of strings
+   */
   choose(choices: Readonly<Record<string, string>>): void {
-    for (const [what, implementation] of Object.entries(choices))
-      this.backend.choose(this.index, what, implementation);
+    const entries = Object.entries(expectObject('choices', choices));
+    const checked = entries.map(([what, name]) => [what, expectString(`choices["${what}"]`, name)] as const);
+    this.backend.choose(this.index, Object.fromEntries(checked));
   }
 
-  private get kind(): string {
-    return this.name.startsWith('cuda') ? 'cuda' : 'cpu';
+  get #isCuda(): boolean {
+    return this.name.startsWith('cuda');
   }
 
   toString(): string {
@@ -147,10 +175,6 @@ export interface ConvolutionOptions {
 }
 
 const CONVOLUTION_OPTIONS = ['tf32', 'deterministic', 'autotune'] as const;
-
-function onOff(value: boolean): string {
-  return value ? 'on' : 'off';
-}
 
 /** @throws {DeviceError} */
 function expectCudaDevice(name: string, index: number): void {

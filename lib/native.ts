@@ -125,7 +125,7 @@ export interface NativeBackend {
   setOption(device: number, name: string, value: number): void;
   /** What autotune chose: implementations by what they serve. */
   choices(device: number): Record<string, string>;
-  choose(device: number, what: string, implementation: string): void;
+  choose(device: number, choices: Readonly<Record<string, string>>): void;
 
   conv2d(params: Conv2dParams, x: Handle, w: Handle, bias: Handle | null, y: Handle): void;
   conv2dBackwardData(params: Conv2dParams, dy: Handle, w: Handle, dx: Handle): void;

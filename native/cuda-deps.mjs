@@ -47,11 +47,11 @@ const cudaTarget = process.arch === 'arm64' ? 'targets/sbsa-linux' : 'targets/x8
 const includeDirs = ['include', `include/${triple}`, `${cudaTarget}/include`];
 const libDirs = ['lib64', 'lib', `lib/${triple}`, `${cudaTarget}/lib`];
 
-/** @type {Record<Kind, { name: string, minimum: number, variables: string[], supply: string }>} */
+/** @type {Record<Kind, { name: string, minimum: string, variables: string[], supply: string }>} */
 const kinds = {
   cuda: {
     name: 'CUDA',
-    minimum: 12,
+    minimum: '12',
     variables: ['CUDAToolkit_ROOT', 'CUDA_HOME'],
     supply:
       'install the CUDA toolkit, with nvcc and cuBLAS (looked for on PATH, in /usr/local/cuda and /usr, and as wheels ' +
@@ -60,7 +60,7 @@ const kinds = {
   },
   cudnn: {
     name: 'cuDNN',
-    minimum: 9,
+    minimum: '9',
     variables: ['CUDNN_ROOT'],
     supply:
       "install cuDNN with its headers, for the same CUDA (looked for in CUDA's folder, /usr/local/cuda and /usr, and as a wheel " +
@@ -68,13 +68,24 @@ const kinds = {
   },
   frontend: {
     name: 'cudnn-frontend',
-    minimum: 1,
+    // DeviceProperties are new in it.
+    minimum: '1.13',
     variables: ['CUDNN_FRONTEND_ROOT'],
     supply:
       'get its headers (looked for beside cuDNN, in /usr/local and /usr, and as a wheel in a Python environment: ' +
       'nvidia-cudnn-frontend), or name the folder that holds include/cudnn_frontend.h in CUDNN_FRONTEND_ROOT',
   },
 };
+
+/**
+ * @param {string} version
+ * @param {string} minimum
+ */
+function isOlder(version, minimum) {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  const [wantedMajor = 0, wantedMinor = 0] = minimum.split('.').map(Number);
+  return major < wantedMajor || (major === wantedMajor && minor < wantedMinor);
+}
 
 /**
  * The first of each that serves, and what was there and does not.
@@ -115,7 +126,7 @@ export function findCuda({
     const named = variable ? { source: variable, folder: env[variable] ?? '' } : null;
     for (const { source, folder } of named ? [named] : candidates) {
       let result = inspect(folder);
-      if (result && 'version' in result && Number.parseInt(result.version, 10) < minimum) {
+      if (result && 'version' in result && isOlder(result.version, minimum)) {
         result = { problem: `${name} ${result.version} in ${folder} is older than ${minimum}` };
       }
       if (result && 'version' in result) return { ...result, source, folder: resolve(folder) };

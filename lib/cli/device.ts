@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { type ConvolutionOptions, Device } from '../device.js';
+import { CONVOLUTION_DEFAULTS, type ConvolutionOptions, Device } from '../device.js';
 import { threads } from './options.js';
 
 export interface DeviceOptions extends ConvolutionOptions {
@@ -18,20 +18,13 @@ export function addDeviceOptions(command: Command): Command {
 }
 
 /** @throws {DeviceError} {@link ArgumentError} where options of CUDA are given for a CPU */
-export function openDevice({
-  device: name,
-  threads,
-  tf32 = true,
-  deterministic = false,
-  autotune = false,
-}: DeviceOptions): Device {
+export function openDevice({ device: name, threads, ...given }: DeviceOptions): Device {
   const device = Device.get(name);
   if (threads !== undefined) device.setThreads(threads);
-  const convolutions = {
-    ...(tf32 ? {} : { tf32 }),
-    ...(deterministic ? { deterministic } : {}),
-    ...(autotune ? { autotune } : {}),
-  };
-  if (Object.keys(convolutions).length > 0) device.setConvolutions(convolutions);
+  const options = ['tf32', 'deterministic', 'autotune'] as const;
+  const changed = options
+    .map((option) => [option, given[option] ?? CONVOLUTION_DEFAULTS[option]] as const)
+    .filter(([option, value]) => value !== CONVOLUTION_DEFAULTS[option]);
+  if (changed.length > 0) device.setConvolutions(Object.fromEntries(changed));
   return device;
 }

@@ -8,7 +8,7 @@ import {
   expectOneOf,
   expectString,
 } from '../check.js';
-import type { ConvolutionOptions } from '../device.js';
+import { CONVOLUTION_DEFAULTS, type ConvolutionOptions } from '../device.js';
 import { ArgumentError, expected, FileFormatError, reasonOf } from '../errors.js';
 import { INITS, type Init, type PresetName } from '../models/presets.js';
 import { OPTIMIZERS, type OptimizerName, PHOTOS, PRESET_NAMES, photosBatch, SHAPES } from './recipes.js';
@@ -43,8 +43,6 @@ export interface Settings {
   /** How a CUDA device computes convolutions. */
   convolutions: Required<ConvolutionOptions>;
 }
-
-const CONVOLUTIONS: Settings['convolutions'] = { tf32: true, deterministic: false, autotune: false };
 
 export interface DataFolders {
   data: string;
@@ -94,7 +92,7 @@ export function newSettings(
     seed: given.seed ?? recipe.seed,
     threads: given.threads ?? null,
     device: given.device ?? 'cpu',
-    convolutions: withGiven(CONVOLUTIONS, given),
+    convolutions: withGiven(CONVOLUTION_DEFAULTS, given),
   };
 }
 
@@ -146,7 +144,7 @@ export function resumedSettings(
     epochs: given.epochs ?? saved.epochs,
     threads: given.threads ?? saved.threads,
     device,
-    convolutions: withGiven(device === saved.device ? saved.convolutions : CONVOLUTIONS, given),
+    convolutions: withGiven(device.startsWith('cuda') ? saved.convolutions : CONVOLUTION_DEFAULTS, given),
   };
   const changes = (['data', 'val', 'epochs', 'device'] as const)
     .filter((name) => settings[name] !== saved[name])

@@ -103,7 +103,8 @@ export class Trainer {
 
   /**
    * Goes on where a checkpoint was written, in the middle of an epoch too: weights, optimizer, schedule, random numbers,
-   * counters. On the same machine the run becomes what it would have been without the stop, bit for bit.
+   * counters. On the same machine the run becomes what it would have been without the stop, bit for bit; on a GPU
+   * where its convolutions are deterministic.
    * @param from a checkpoint's file, or its folder: the `last.safetensors` in it
    * @throws {FileFormatError} where it is no checkpoint, or one of another optimizer
    * @throws {ArgumentError} {@link DataError} that name what may not change, and did: classes, preset, dropout, batch size,
@@ -133,7 +134,9 @@ export class Trainer {
       const { epoch, step, sums, train, val, best } = state;
       this.#progress = { epoch, step, sums, train, val, best };
       this.#checkpoints.startFrom(file, state);
-      return { epoch, stepOfEpoch: this.#stepOfEpoch, inexact: differences(state.facts, this.#facts()) };
+      const inexact = differences(state.facts, this.#facts());
+      if (!model.device.deterministic) inexact.push('deterministic: off, so that no two runs are equal');
+      return { epoch, stepOfEpoch: this.#stepOfEpoch, inexact };
     });
   }
 

@@ -187,7 +187,7 @@ Napi::Value queued(const Napi::CallbackInfo& info) {
 void setDeviceOption(const Napi::CallbackInfo& info) {
   const std::string name = info[1].ToString();
   const int64_t value = info[2].ToNumber().Int64Value();
-  deviceArgument(info).stream.push(
+  deviceArgument(info).stream.pushAwaited(
       {"setOption", {}, {}, [name, value](Context& context) { setOption(context, name, value); }});
 }
 
@@ -199,9 +199,17 @@ Napi::Value choices(const Napi::CallbackInfo& info) {
   return object;
 }
 
-/// choose(device, what, implementation): as if autotune had chosen it
+/// choose(device, implementations by what they serve): as if autotune had chosen those, and nothing else
 void choose(const Napi::CallbackInfo& info) {
-  deviceArgument(info).choices->set(info[1].ToString(), info[2].ToString());
+  Device& device = deviceArgument(info);
+  std::map<std::string, std::string> chosen;
+  for (const auto& [what, implementation] : info[1].As<Napi::Object>())
+    chosen[what.ToString()] = static_cast<Napi::Value>(implementation).ToString();
+  device.stream.pushAwaited(
+      {"choose", {}, {}, [choices = device.choices, chosen = std::move(chosen)](Context& context) {
+         choices->replace(chosen);
+         forgetPlans(context);
+       }});
 }
 
 /// describe() → facts about the backend, as strings

@@ -89,9 +89,13 @@ void Allocator::takeCache() {
 }
 
 void Allocator::freeTaken() {
-  std::lock_guard<std::mutex> lock(mutex_);
-  for (const auto& [bytes, data] : taken_.front()) freeDeviceMemory(device_, data, bytes);
-  taken_.pop_front();
+  Cache blocks;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    blocks = std::move(taken_.front());
+    taken_.pop_front();
+  }
+  for (const auto& [bytes, data] : blocks) freeDeviceMemory(device_, data, bytes);
 }
 
 MemoryStats Allocator::stats() const {

@@ -25,7 +25,7 @@ ContextPtr makeContext(int device, Allocator& allocator, Choices& choices);
 
 /// How many devices may be asked for.
 int deviceCount();
-/// Device memory, aligned to kBlockAlignment. Null where there is none left.
+/// Device memory, aligned for every operation of the backend. Null where there is none left.
 void* allocateDeviceMemory(int device, size_t bytes);
 void freeDeviceMemory(int device, void* data, size_t bytes);
 
@@ -34,12 +34,16 @@ void upload(Context&, void* device, const void* host, size_t bytes);
 void download(Context&, void* host, const void* device, size_t bytes);
 /// Waits until all that was enqueued has completed, and throws where some of it failed.
 void finish(Context&);
-/// From another device of this backend, whose stream has been waited for.
+/// From another device of this backend: its stream's thread has done all that was enqueued before, and the
+/// rest of the order is the backend's.
 void copyBetweenDevices(Context&, const Tensor& source, Tensor& target);
 
 /// How the operations of this device compute from now on, such as `threads`. Throws for an option that it
 /// does not have.
 void setOption(Context&, const std::string& name, int64_t value);
+
+/// Takes what `choices` holds from now on for what autotune chose.
+void forgetPlans(Context&);
 
 /// Facts for `alexnet doctor`: name and value.
 std::vector<std::pair<std::string, std::string>> describeBackend();

@@ -3,6 +3,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 
 namespace nodecudnn {
 
@@ -18,6 +19,10 @@ class Choices {
   void set(const std::string& what, const std::string& implementation) {
     std::lock_guard<std::mutex> lock(mutex_);
     chosen_[what] = implementation;
+  }
+  void replace(std::map<std::string, std::string> chosen) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    chosen_ = std::move(chosen);
   }
   std::map<std::string, std::string> all() const {
     std::lock_guard<std::mutex> lock(mutex_);

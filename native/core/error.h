@@ -2,6 +2,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace nodecudnn {
 
@@ -10,11 +11,15 @@ enum class ErrorCode { Internal, OutOfMemory, QueueFull, Argument, NotFinite, Cu
 
 class Error : public std::runtime_error {
  public:
-  Error(ErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
+  /// `op`: the operation that failed, where it is another than the one that finds it out.
+  Error(ErrorCode code, const std::string& message, std::string op = "")
+      : std::runtime_error(message), code_(code), op_(std::move(op)) {}
   ErrorCode code() const { return code_; }
+  const std::string& op() const { return op_; }
 
  private:
   ErrorCode code_;
+  std::string op_;
 };
 
 template <class... Parts>

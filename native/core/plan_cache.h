@@ -34,6 +34,11 @@ class PlanCache {
     return plan;
   }
 
+  void clear() {
+    index_.clear();
+    order_.clear();
+  }
+
  private:
   static constexpr size_t kCapacity = 256;
   struct Hash {

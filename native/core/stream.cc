@@ -7,7 +7,8 @@ std::shared_ptr<const Failure> attempt(const char* op, const std::function<void(
     run();
     return nullptr;
   } catch (const Error& error) {
-    return std::make_shared<Failure>(Failure{op, error.what(), error.code()});
+    return std::make_shared<Failure>(
+        Failure{error.op().empty() ? op : error.op(), error.what(), error.code()});
   } catch (const std::bad_alloc&) {
     return std::make_shared<Failure>(Failure{op, "out of host memory", ErrorCode::OutOfMemory});
   } catch (const std::exception& error) {

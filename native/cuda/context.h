@@ -30,28 +30,31 @@ class Context {
   /// Throws the first fault that completed kernels have told since the last call.
   void checkFault();
 
-  /// At least `bytes` of memory that hold until the operation ends. Each call in an operation names another
-  /// `slot`; the memory of a slot is kept for the next operation.
-  void* workspace(int slot, size_t bytes);
+  /// At least `bytes` of memory that hold until the operation ends, which asks once. Kept for the next
+  /// operation.
+  void* workspace(size_t bytes);
   template <class T>
-  T* workspace(int slot, int64_t count) {
-    return static_cast<T*>(workspace(slot, static_cast<size_t>(count) * sizeof(T)));
+  T* workspace(int64_t count) {
+    return static_cast<T*>(workspace(static_cast<size_t>(count) * sizeof(T)));
   }
+  /// Gives back what has become larger than what is needed.
+  void dropWorkspace() { workspace_.reset(); }
 
   const int device;
-  /// As PyTorch's convolutions compute without being told otherwise.
-  Conv2dMath math{true, false, false};
-  PlanCache plans;
+  /// lib/device.ts has the defaults.
+  Conv2dMath math{};
   Choices& choices;
 
  private:
-  static constexpr int kSlots = 2;
   Allocator& allocator_;
   OwnedStream stream_;
-  std::shared_ptr<Block> workspaces_[kSlots], fault_, cublasWorkspace_;
+  std::shared_ptr<Block> workspace_, fault_, cublasWorkspace_;
   std::optional<Transfers> transfers_;
   OwnedCudnn cudnn_;
   OwnedCublas cublas_;
+
+ public:
+  PlanCache plans;  // The last member: cuDNN's plans go before its handle.
 };
 
 }  // namespace nodecudnn

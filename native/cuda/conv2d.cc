@@ -13,7 +13,7 @@ constexpr size_t kTriedPlans = 10;
 constexpr int kTimedRuns = 3;
 
 void run(Context& context, const Conv2dPlan& plan, const Conv2dOperands& operands) {
-  void* workspace = plan.workspaceBytes() > 0 ? context.workspace(0, plan.workspaceBytes()) : nullptr;
+  void* workspace = plan.workspaceBytes() > 0 ? context.workspace(plan.workspaceBytes()) : nullptr;
   plan.run(context.cudnn(), operands, workspace);
 }
 
@@ -33,33 +33,35 @@ float runMs(Context& context, const Conv2dPlan& plan, const Conv2dOperands& oper
   return shortest;
 }
 
-/// What a choice is kept by: the numbers of the key.
-std::string textOf(const PlanKey& key) {
-  std::string text = "conv2d";
-  for (int64_t number : key) text += concat(' ', number);
+/// What a choice is kept by. Checkpoints hold it: it may only be added to.
+std::string describe(Conv2dPass pass, const Conv2dShape& q, const Conv2dMath& math) {
+  const char* passes[] = {"forward", "data", "filter"};
+  std::string text = concat("conv2d ", passes[static_cast<int>(pass)], math.tf32 ? " tf32" : "",
+                            math.deterministic ? " deterministic" : "");
+  for (int64_t number : q.numbers()) text += concat(' ', number);
   return text;
 }
 
 /// The one that was chosen before, or the fastest of those that run.
-std::shared_ptr<Conv2dPlan> tuned(Context& context, const PlanKey& key, Conv2dPass pass, const Conv2dShape& q,
+std::shared_ptr<Conv2dPlan> tuned(Context& context, Conv2dPass pass, const Conv2dShape& q,
                                   const Conv2dOperands& operands) {
   const Conv2dPlanner planner(context.cudnn());
-  const std::string what = textOf(key);
+  const std::string what = describe(pass, q, context.math);
   if (const auto chosen = context.choices.find(what))
     if (auto plan = planner.named(*chosen, pass, q, context.math)) return plan;
-  const auto plans = planner.plans(pass, q, context.math, kTriedPlans);
-  std::shared_ptr<Conv2dPlan> fastest;
+  std::string fastest;
   float shortest = std::numeric_limits<float>::infinity();
   std::exception_ptr failure;
-  for (const auto& plan : plans) try {
+  for (const auto& plan : planner.plans(pass, q, context.math, kTriedPlans)) try {
       const float ms = runMs(context, *plan, operands);
-      if (ms < shortest) std::tie(fastest, shortest) = std::tie(plan, ms);
+      if (ms < shortest) std::tie(fastest, shortest) = std::make_tuple(plan->name(), ms);
     } catch (const Error&) {
       failure = std::current_exception();  // Another may do with less memory, say.
     }
-  if (!fastest) std::rethrow_exception(failure);
-  context.choices.set(what, fastest->name());
-  return fastest;
+  if (fastest.empty()) std::rethrow_exception(failure);
+  context.dropWorkspace();  // Another may have needed more.
+  context.choices.set(what, fastest);
+  return planner.named(fastest, pass, q, context.math);  // Without the others.
 }
 
 void run(Context& context, Conv2dPass pass, const Conv2dShape& q, const Conv2dOperands& operands) {
@@ -68,7 +70,7 @@ void run(Context& context, Conv2dPass pass, const Conv2dShape& q, const Conv2dOp
               math.deterministic, math.autotune};
   for (int64_t number : q.numbers()) key.push_back(number);
   const auto plan = context.plans.get<Conv2dPlan>(key, [&] {
-    if (math.autotune) return tuned(context, key, pass, q, operands);
+    if (math.autotune) return tuned(context, pass, q, operands);
     return Conv2dPlanner(context.cudnn()).plans(pass, q, math, 1).front();
   });
   run(context, *plan, operands);

@@ -102,7 +102,7 @@ std::vector<NumericalNote_t> notesToAvoid(const Conv2dMath& math, const Wishes& 
 
 bool failed(const fe::error_object& error) { return error.is_bad(); }
 CallFailure describeFailure(const fe::error_object& error) {
-  return {concat("cudnn-frontend's error ", static_cast<int>(error.code)), error.err_msg, false};
+  return {concat("cudnn-frontend's ", error.code), error.err_msg, false};
 }
 
 std::string describe(Conv2dPass pass, const Conv2dShape& q) {
@@ -114,16 +114,16 @@ std::string describe(Conv2dPass pass, const Conv2dShape& q) {
 
 }  // namespace
 
-Conv2dPlan::Conv2dPlan(std::shared_ptr<Graph> graph, int64_t index)
-    : graph_(std::move(graph)), index_(index) {
+Conv2dPlan::Conv2dPlan(std::shared_ptr<Graph> graph, int64_t index, std::string what)
+    : graph_(std::move(graph)), index_(index), what_(std::move(what)) {
   int64_t bytes = 0;
-  CUDA_CHECK(graph_->get_workspace_size_plan_at_index(index, bytes), name());
+  CUDA_CHECK(graph_->get_workspace_size_plan_at_index(index, bytes), what_);
   workspaceBytes_ = static_cast<size_t>(bytes);
 }
 
 std::string Conv2dPlan::name() const {
   std::string name;
-  CUDA_CHECK(graph_->get_plan_name_at_index(index_, name));
+  CUDA_CHECK(graph_->get_plan_name_at_index(index_, name), what_);
   return name;
 }
 
@@ -132,7 +132,7 @@ void Conv2dPlan::run(cudnnHandle_t handle, const Conv2dOperands& operands, void*
   std::unordered_map<int64_t, void*> pointers{
       {kA, const_cast<float*>(operands.a)}, {kB, const_cast<float*>(operands.b)}, {kOut, operands.out}};
   if (operands.bias != nullptr) pointers.emplace(kBias, const_cast<float*>(operands.bias));
-  CUDA_CHECK(graph_->execute_plan_at_index(handle, pointers, workspace, index_), name());
+  CUDA_CHECK(graph_->execute_plan_at_index(handle, pointers, workspace, index_), what_, " by ", name());
 }
 
 Conv2dPlanner::Conv2dPlanner(const std::string& properties, int capability) : capability_(capability) {
@@ -144,18 +144,19 @@ Conv2dPlanner::Conv2dPlanner(const std::string& properties, int capability) : ca
 std::vector<std::shared_ptr<Conv2dPlan>> Conv2dPlanner::search(Conv2dPass pass, const Conv2dShape& shape,
                                                                const Conv2dMath& math, size_t count,
                                                                const std::string* name) const {
+  const std::string what = describe(pass, shape);
   fe::error_object last;
   for (const Wishes& wishes : kWishes) {
+    if (math.tf32 && !wishes.allDigits) continue;  // As with it.
     auto graph = std::make_shared<Graph>();
     graph->set_io_data_type(fe::DataType_t::FLOAT)
         .set_intermediate_data_type(fe::DataType_t::FLOAT)
         .set_compute_data_type(fe::DataType_t::FLOAT);
     if (properties_) graph->set_device_properties(properties_).set_sm_version(capability_);
     addOperations(*graph, pass, shape);
-    CUDA_CHECK(graph->validate(), describe(pass, shape));
-    CUDA_CHECK(graph->build_operation_graph(handle_), describe(pass, shape));
-    CUDA_CHECK(graph->create_execution_plans({fe::HeurMode_t::A, fe::HeurMode_t::FALLBACK}),
-               describe(pass, shape));
+    CUDA_CHECK(graph->validate(), what);
+    CUDA_CHECK(graph->build_operation_graph(handle_), what);
+    CUDA_CHECK(graph->create_execution_plans({fe::HeurMode_t::A, fe::HeurMode_t::FALLBACK}), what);
     graph->deselect_numeric_notes(notesToAvoid(math, wishes));
     if (wishes.littleWorkspace) graph->deselect_workspace_greater_than(kMaxWorkspaceBytes);
     last = graph->check_support();
@@ -166,13 +167,13 @@ std::vector<std::shared_ptr<Conv2dPlan>> Conv2dPlanner::search(Conv2dPass pass, 
       if (name != nullptr && (failed(graph->get_plan_name_at_index(index, indexed)) || indexed != *name))
         continue;
       last = graph->build_plan_at_index(index);
-      if (!failed(last)) found.push_back(std::make_shared<Conv2dPlan>(graph, index));
+      if (!failed(last)) found.push_back(std::make_shared<Conv2dPlan>(graph, index, what));
     }
     if (!found.empty()) return found;
   }
   if (name != nullptr) return {};
-  throw CudaError("cudnnBackendFinalize", describeFailure(last),
-                  concat("a plan of ", describe(pass, shape), math.tf32 ? "" : " without TF32",
+  throw CudaError("cudnn_frontend::graph::Graph::build_plan_at_index", describeFailure(last),
+                  concat("a plan of ", what, math.tf32 ? "" : " without TF32",
                          math.deterministic ? ", deterministic" : ""));
 }
 

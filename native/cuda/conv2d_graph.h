@@ -37,7 +37,8 @@ struct Conv2dOperands {
 /// One convolution as cuDNN computes it on one kind of device.
 class Conv2dPlan {
  public:
-  Conv2dPlan(std::shared_ptr<cudnn_frontend::graph::Graph> graph, int64_t index);
+  /// `what` it computes is for the messages of errors. Throws CudaError, as the others do.
+  Conv2dPlan(std::shared_ptr<cudnn_frontend::graph::Graph> graph, int64_t index, std::string what);
   size_t workspaceBytes() const { return workspaceBytes_; }
   /// cuDNN's name of the engine and its settings.
   std::string name() const;
@@ -46,6 +47,7 @@ class Conv2dPlan {
  private:
   std::shared_ptr<cudnn_frontend::graph::Graph> graph_;
   int64_t index_;  // In the graph's list.
+  std::string what_;
   size_t workspaceBytes_;
 };
 
@@ -58,8 +60,9 @@ class Conv2dPlanner {
   /// plans cannot run.
   Conv2dPlanner(const std::string& properties, int capability);
 
-  /// The first `count` at most that cuDNN's heuristics offer of those that compute in that way, with less
-  /// workspace than kMaxWorkspaceBytes if there are any. Throws CudaError where there is none.
+  /// The first `count` at most that cuDNN's heuristics offer of those that compute in that way; those that
+  /// need more workspace than kMaxWorkspaceBytes only where there are no others. Throws CudaError where there
+  /// is none.
   std::vector<std::shared_ptr<Conv2dPlan>> plans(Conv2dPass pass, const Conv2dShape& shape,
                                                  const Conv2dMath& math, size_t count) const;
   /// That of them which has this name; null where none has.

@@ -14,7 +14,7 @@ Context::~Context() {
 
 cudaStream_t Context::stream() {
   if (!stream_) {
-    CUDA_CHECK(cudaSetDevice(device));
+    chooseDevice(device);
     OwnedStream stream = makeStream();
     DeviceMemory::of(device).join(stream.get());
     stream_ = std::move(stream);
@@ -57,27 +57,34 @@ void Context::checkFault() {
   transfers().download(&fault, fault_->data(), sizeof fault);
   if (fault.kind == Fault::kNone) return;
   CUDA_CHECK(cudaMemsetAsync(fault_->data(), 0, sizeof fault, stream()));
+  const char* const ops[] = {
+      "prepareImages", "softmaxCrossEntropy", "softmaxCrossEntropyBackward", "topKHits", "sgdStep",
+      "adamStep"};
+  const char* op = ops[fault.op];
   switch (fault.kind) {
     case Fault::kNotFinite:
       throw Error(ErrorCode::NotFinite,
-                  "Expected finite weights after a step of the optimizer but received NaN or infinity");
+                  "Expected finite weights after a step of the optimizer but received NaN or infinity", op);
     case Fault::kLabel:
-      throw Error(ErrorCode::Argument, concat("Expected label in [0, ", fault.limit, ") for labels[",
-                                              fault.index, "] but received ", fault.value));
+      throw Error(ErrorCode::Argument,
+                  concat("Expected label in [0, ", fault.limit, ") for labels[", fault.index,
+                         "] but received ", fault.value),
+                  op);
     default:
-      throw Error(ErrorCode::Argument, concat("Expected a crop within the image for crops[", fault.index,
-                                              "] but received one that reaches beyond it"));
+      throw Error(ErrorCode::Argument,
+                  concat("Expected a crop within the image for crops[", fault.index,
+                         "] but received one that reaches beyond it"),
+                  op);
   }
 }
 
-void* Context::workspace(int slot, size_t bytes) {
-  std::shared_ptr<Block>& block = workspaces_[slot];
-  if (!block || block->bytes() < bytes) {
+void* Context::workspace(size_t bytes) {
+  if (!workspace_ || workspace_->bytes() < bytes) {
     stream();
-    block.reset();
-    block = allocator_.allocate(bytes, Use::Workspace);
+    workspace_.reset();
+    workspace_ = allocator_.allocate(bytes, Use::Workspace);
   }
-  return block->data();
+  return workspace_->data();
 }
 
 void ContextDeleter::operator()(Context* context) const { delete context; }
@@ -118,6 +125,8 @@ void copyBetweenDevices(Context& context, const Tensor& source, Tensor& target) 
   DeviceMemory::of(attributes.device)
       .copyTo(context.device, stream, target.data, source.data, target.bytes());
 }
+
+void forgetPlans(Context& context) { context.plans.clear(); }
 
 void setOption(Context& context, const std::string& name, int64_t value) {
   const std::pair<const char*, bool Conv2dMath::*> options[] = {{"tf32", &Conv2dMath::tf32},

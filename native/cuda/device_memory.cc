@@ -99,7 +99,8 @@ void DeviceMemory::copyTo(int otherDevice, cudaStream_t stream, void* target, co
     for (cudaStream_t mine : joined_) order(mine, stream);
   }
   const CurrentDevice current(otherDevice);
-  CUDA_CHECK(cudaMemcpyPeerAsync(target, otherDevice, source, device_, bytes, stream));
+  CUDA_CHECK(cudaMemcpyPeerAsync(target, otherDevice, source, device_, bytes, stream), bytes,
+             " bytes from cuda:", device_);
   // The source's block may be used again as soon as this returns.
   for (cudaStream_t mine : joined_) order(stream, mine);
 }

@@ -10,7 +10,7 @@ void biasReluBackward(Context& context, const Tensor* y, const Tensor& dy, Tenso
     return;
   }
   const int64_t rows = channels > 0 ? dy.count() / channels : 0;
-  double* partials = context.workspace<double>(0, kernels::columnSumChunks(rows) * channels);
+  double* partials = context.workspace<double>(kernels::columnSumChunks(rows) * channels);
   kernels::biasReluBackward(context.stream(), rows, channels, y != nullptr ? y->f32() : nullptr, dy.f32(),
                             dz != nullptr ? dz->f32() : nullptr, partials, dbias->f32());
 }

@@ -5,11 +5,10 @@ namespace {
 
 /// "call: STATUS (text) on cuda:0, for about"
 std::string message(const std::string& call, const CallFailure& failure, const std::string& about) {
-  int device = 0;
-  const bool known = cudaGetDevice(&device) == cudaSuccess;
   return concat(call.substr(0, call.find('(')), ": ", failure.status,
                 failure.text.empty() ? "" : concat(" (", failure.text, ")"),
-                known ? concat(" on cuda:", device) : "", about.empty() ? "" : concat(", for ", about));
+                chosenDevice < 0 ? "" : concat(" on cuda:", chosenDevice),
+                about.empty() ? "" : concat(", for ", about));
 }
 
 }  // namespace

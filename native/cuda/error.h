@@ -5,6 +5,9 @@
 
 namespace nodecudnn {
 
+/// The device that this thread chose; -1 before it did, as on JavaScript's thread.
+inline thread_local int chosenDevice = -1;
+
 /// What a call into CUDA, cuDNN or cuBLAS returned where it failed: its status by name, and all that the
 /// library says about it.
 struct CallFailure {

@@ -165,7 +165,7 @@ void randomNormal(cudaStream_t stream, int64_t n, const Sequence& sequence, doub
 
 namespace {
 
-DEVICE void tell(Fault* fault, Fault::Kind kind, int64_t index, int64_t value, int64_t limit) {
+DEVICE void tell(Fault* fault, Fault::Kind kind, Fault::Op op, int64_t index, int64_t value, int64_t limit) {
 #ifdef __CUDA_ARCH__
   if (atomicCAS(&fault->kind, static_cast<int32_t>(Fault::kNone), static_cast<int32_t>(kind)) != Fault::kNone)
     return;
@@ -173,6 +173,7 @@ DEVICE void tell(Fault* fault, Fault::Kind kind, int64_t index, int64_t value, i
   if (fault->kind != Fault::kNone) return;
   fault->kind = kind;
 #endif
+  fault->op = op;
   fault->index = static_cast<int32_t>(index);
   fault->value = static_cast<int32_t>(value);
   fault->limit = static_cast<int32_t>(limit);
@@ -230,7 +231,8 @@ void softmaxCrossEntropy(cudaStream_t stream, int64_t count, int64_t classes, co
     if (group.rank != 0) return;
     const int32_t label = labels[row];
     losses[row] = isClass(label, classes) ? logSum - x[label] : NAN;
-    if (!isClass(label, classes)) tell(fault, Fault::kLabel, row, label, classes);
+    if (!isClass(label, classes))
+      tell(fault, Fault::kLabel, Fault::kSoftmaxCrossEntropy, row, label, classes);
   });
   rows(stream, 1, [=] DEVICE(const Group& group, int64_t) {
     double total = 0;
@@ -247,7 +249,8 @@ void softmaxCrossEntropyBackward(cudaStream_t stream, int64_t count, int64_t cla
   each(stream, count * classes, [=] DEVICE(int64_t i) {
     const int64_t row = i / classes, c = i % classes;
     const int32_t label = labels[row];
-    if (c == 0 && !isClass(label, classes)) tell(fault, Fault::kLabel, row, label, classes);
+    if (c == 0 && !isClass(label, classes))
+      tell(fault, Fault::kLabel, Fault::kSoftmaxCrossEntropyBackward, row, label, classes);
     dlogits[i] =
         (c == label ? probabilities[i] - 1 : probabilities[i]) * (*dloss / static_cast<float>(count));
   });
@@ -260,7 +263,9 @@ void topKHits(cudaStream_t stream, int64_t count, int64_t classes, int64_t k, co
     const float* x = logits + row * classes;
     const int32_t label = labels[row];
     if (!isClass(label, classes)) {
-      if (group.rank == 0) tell(fault, Fault::kLabel, row, label, classes);
+      if (group.rank != 0) return;
+      hits[row] = 0;
+      tell(fault, Fault::kLabel, Fault::kTopKHits, row, label, classes);
       return;
     }
     const float own = x[label];
@@ -285,25 +290,32 @@ DEVICE bool isFinite(float value) {
   return (both.bits & 0x7f800000u) != 0x7f800000u;
 }
 
+/// Whether gradients are of a label or a crop that is none.
+DEVICE bool isSpoilt(const Fault* fault) {
+  return fault->kind == Fault::kLabel || fault->kind == Fault::kCrop;
+}
+
 }  // namespace
 
 void sgdStep(cudaStream_t stream, int64_t n, float momentum, float decay, float rate, const float* g,
              float* w, float* v, Fault* fault) {
   each(stream, n, [=] DEVICE(int64_t i) {
+    if (isSpoilt(fault)) return;
     v[i] = momentum * v[i] - decay * w[i] - rate * g[i];
     w[i] += v[i];
-    if (!isFinite(w[i])) tell(fault, Fault::kNotFinite, 0, 0, 0);
+    if (!isFinite(w[i])) tell(fault, Fault::kNotFinite, Fault::kSgdStep, 0, 0, 0);
   });
 }
 
 void adamStep(cudaStream_t stream, int64_t n, const AdamFactors& factors, const float* g, float* w, float* m,
               float* v, Fault* fault) {
   each(stream, n, [=, f = factors] DEVICE(int64_t i) {
+    if (isSpoilt(fault)) return;
     const float gradient = g[i] + f.decay * w[i];
     m[i] = f.beta1 * m[i] + f.gain1 * gradient;
     v[i] = f.beta2 * v[i] + f.gain2 * gradient * gradient;
     w[i] -= f.rate * m[i] / (f.rootScale * ::sqrtf(v[i]) + f.eps);
-    if (!isFinite(w[i])) tell(fault, Fault::kNotFinite, 0, 0, 0);
+    if (!isFinite(w[i])) tell(fault, Fault::kNotFinite, Fault::kAdamStep, 0, 0, 0);
   });
 }
 
@@ -316,7 +328,8 @@ void prepareImages(cudaStream_t stream, const Crops& crops, Fault* fault) {
     const int64_t top = p.crops[3 * image], left = p.crops[3 * image + 1];
     const bool fits = top >= 0 && left >= 0 && top + p.outHeight <= p.height && left + p.outWidth <= p.width;
     if (!fits) {
-      if (line == 0 && column == 0) tell(fault, Fault::kCrop, image, 0, 0);
+      if (line == 0 && column == 0) tell(fault, Fault::kCrop, Fault::kPrepareImages, image, 0, 0);
+      for (int64_t c = 0; c < 3; ++c) p.y[3 * pixel + c] = 0;
       return;
     }
     const bool flip = p.crops[3 * image + 2] != 0;

@@ -8,10 +8,20 @@
 /// Our kernels, as functions that enqueue them. Pointers are to device memory; `kernels.cu` defines them.
 namespace nodecudnn {
 
-/// What a kernel found wrong, in device memory: the first is kept until somebody reads from the device.
+/// What a kernel found wrong, in device memory: the first is kept until somebody reads from the device. Until
+/// then optimizers change no weights where it is in what their gradients were computed from, a label or a
+/// crop.
 struct Fault {
   enum Kind : int32_t { kNone, kNotFinite, kLabel, kCrop };
-  int32_t kind, index, value, limit;
+  enum Op : int32_t {
+    kPrepareImages,
+    kSoftmaxCrossEntropy,
+    kSoftmaxCrossEntropyBackward,
+    kTopKHits,
+    kSgdStep,
+    kAdamStep
+  };
+  int32_t kind, op, index, value, limit;
 };
 
 namespace kernels {

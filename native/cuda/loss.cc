@@ -29,7 +29,7 @@ void softmaxCrossEntropy(Context& context, const Tensor& logits, const Tensor& l
   checkShape("loss", loss.shape, Shape{});
   const int64_t rows = logits.shape[0];
   kernels::softmaxCrossEntropy(context.stream(), rows, logits.shape[1], logits.f32(), labels.i32(),
-                               context.workspace<double>(0, rows), loss.f32(), probabilities.f32(),
+                               context.workspace<double>(rows), loss.f32(), probabilities.f32(),
                                context.fault());
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 #include <memory>
 #include <type_traits>
+#include <utility>
 
 #include "cuda/error.h"
 
@@ -48,19 +49,31 @@ inline void order(cudaStream_t earlier, cudaStream_t later) {
   CUDA_CHECK(cudaStreamWaitEvent(later, event.get(), 0));
 }
 
-/// Makes a device the thread's current one while it lives.
+/// Makes a device the thread's own.
+inline void chooseDevice(int device) {
+  const int before = std::exchange(chosenDevice, device);
+  try {
+    CUDA_CHECK(cudaSetDevice(device));
+  } catch (...) {
+    chosenDevice = before;
+    throw;
+  }
+}
+
+/// Makes a device the thread's current one while it lives. A thread that had none is left with this one:
+/// going back to the first would make a context there.
 class CurrentDevice {
  public:
-  explicit CurrentDevice(int device) {
-    CUDA_CHECK(cudaGetDevice(&before_));
-    CUDA_CHECK(cudaSetDevice(device));
+  explicit CurrentDevice(int device) : before_(chosenDevice) { chooseDevice(device); }
+  ~CurrentDevice() {
+    if (before_ >= 0 && before_ != chosenDevice) cudaSetDevice(before_);
+    chosenDevice = before_;
   }
-  ~CurrentDevice() { cudaSetDevice(before_); }
   CurrentDevice(const CurrentDevice&) = delete;
   CurrentDevice& operator=(const CurrentDevice&) = delete;
 
  private:
-  int before_ = 0;
+  const int before_;
 };
 
 }  // namespace nodecudnn

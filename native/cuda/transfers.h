@@ -7,9 +7,10 @@
 
 namespace nodecudnn {
 
-/// Copies between host and device through pinned memory, on a stream of their own. An upload waits neither
-/// for the computing that is in the stream nor for that memory which it writes: it arrives in staging memory,
-/// and is put in its place in the order of the computing stream.
+/// Copies between host and device through pinned memory, on a stream of their own. As long as slots are free,
+/// an upload waits neither for the computing that is in the stream nor for that memory which it writes: it
+/// arrives in staging memory, and is put in its place in the order of the computing stream. A download waits
+/// for what was computed before, and holds up the stream's thread, not JavaScript's.
 class Transfers {
  public:
   Transfers(Allocator& allocator, cudaStream_t compute);

@@ -103,7 +103,7 @@ describe('command line: settings of a run that goes on', () => {
     });
   }
 
-  it('keeps how a GPU computes convolutions, as long as the device is the same', () => {
+  it('keeps how a GPU computes convolutions, as long as the device is one', () => {
     const saved = newSettings({ device: 'cuda', tf32: false, autotune: true }, FOLDERS, {
       trainPictures: 4000,
       valPictures: 100,
@@ -114,6 +114,7 @@ describe('command line: settings of a run that goes on', () => {
       ...convolutions,
       deterministic: true,
     });
+    expect(resumedSettings({ device: 'cuda:1' }, saved).settings.convolutions).to.deep.equal(convolutions);
     expect(resumedSettings({ device: 'cpu' }, saved).settings.convolutions).to.deep.equal({
       tf32: true,
       deterministic: false,

@@ -162,7 +162,7 @@ describe('CUDA: build', () => {
       const [cuda, cudnn, frontend, ...more] = missingFrom(findCuda(nowhere));
       expect(cuda).to.match(/^CUDA >= 12: .*PATH.*\/usr\/local\/cuda.*Python.*CUDAToolkit_ROOT or CUDA_HOME/);
       expect(cudnn).to.match(/^cuDNN >= 9: .*nvidia-cudnn-cu13.*CUDNN_ROOT/);
-      expect(frontend).to.match(/^cudnn-frontend >= 1: .*nvidia-cudnn-frontend.*CUDNN_FRONTEND_ROOT/);
+      expect(frontend).to.match(/^cudnn-frontend >= 1\.13: .*nvidia-cudnn-frontend.*CUDNN_FRONTEND_ROOT/);
       expect(more).to.deep.equal([]);
     });
   });
@@ -284,7 +284,7 @@ describe('CUDA: build', () => {
       rmSync(join(bin, 'cmake'));
       const { status, stderr } = run('build-cuda.mjs', [], { CUDA_HOME: '' });
       expect(status).to.equal(1);
-      for (const what of ['CUDA >= 12', 'cuDNN >= 9', 'cudnn-frontend >= 1', 'CMake']) {
+      for (const what of ['CUDA >= 12', 'cuDNN >= 9', 'cudnn-frontend >= 1.13', 'CMake']) {
         expect(stderr).to.include(`\n  - ${what}: `);
       }
       expect(stderr).to.match(/fetched into this package \(1\.2 GB.*\n +node ".*main\.js" setup cuda\n/);

@@ -42,7 +42,7 @@ static napi_value emptyCache(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
-static napi_value stop(napi_env env, napi_callback_info info) { return NULL; }
+static napi_value nothing(napi_env env, napi_callback_info info) { return NULL; }
 
 NAPI_MODULE_INIT() {
   const char* setting = getenv("FAKE_CUDA");
@@ -51,9 +51,10 @@ NAPI_MODULE_INIT() {
   const napi_property_descriptor functions[] = {
       {"describe", NULL, describe, NULL, NULL, NULL, napi_default, NULL},
       {"initialize", NULL, initialize, NULL, NULL, NULL, napi_default, NULL},
-      {"stop", NULL, stop, NULL, NULL, NULL, napi_default, NULL},
+      {"stop", NULL, nothing, NULL, NULL, NULL, napi_default, NULL},
+      {"setOption", NULL, nothing, NULL, NULL, NULL, napi_default, NULL},
       {"emptyCache", NULL, emptyCache, NULL, NULL, NULL, napi_default, NULL},
   };
-  napi_define_properties(env, exports, 4, functions);
+  napi_define_properties(env, exports, 5, functions);
   return exports;
 }

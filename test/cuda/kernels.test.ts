@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { Device } from '../../lib/device.js';
+import { OperationError } from '../../lib/errors.js';
 import type { TypedArray } from '../../lib/native.js';
 import { add, prepareImages, relu, sgdStep, softmaxCrossEntropy, to, topKHits } from '../../lib/ops/index.js';
 import { tidy } from '../../lib/scope.js';
@@ -131,6 +132,27 @@ describe('CUDA: our kernels, compiled for the CPU', function () {
         await rejects(loss.data(), /label in \[0, 4\) for labels\[1\] but received 4/, 'OperationError');
         await logits.data();
         await rejects(topKHits(logits, labels, 1).data(), /labels\[1\] but received 4/, 'OperationError');
+      }));
+
+    it('keeps optimizers from changing weights until then, and is told with the name of its operation', () =>
+      tidy(async () => {
+        const labels = tensor(Int32Array.of(4), [1], { device: host });
+        const w = tensor([1, 2], [2], { device: host });
+        const v = tensor([5, 5], [2], { device: host });
+        const g = tensor([3, 4], [2], { device: host });
+        const step = () => sgdStep(w, v, g, { lr: 1, momentum: 0, weightDecay: 0 });
+        const loss = softmaxCrossEntropy(tensor([[1, 2, 3, 4]], [1, 4], { device: host }), labels);
+        step();
+        const failure = await loss.data().catch((error: unknown) => error);
+        expect(failure).to.be.instanceOf(OperationError);
+        expect((failure as OperationError).op).to.equal('softmaxCrossEntropy');
+        expect([...(await w.data())]).to.deep.equal([1, 2]);
+        expect([...(await v.data())]).to.deep.equal([5, 5]);
+        step();
+        expect([...(await w.data())]).to.deep.equal([-2, -2]);
+        const hits = topKHits(tensor([[1, 2, 3, 4]], [1, 4], { device: host }), labels, 1);
+        await hits.data().catch(() => {});
+        expect([...(await hits.data())]).to.deep.equal([0]);
       }));
 
     it('rejects the next read: a crop that reaches beyond its image', () =>

@@ -207,9 +207,10 @@ describe('Trainer.resume', function () {
       using first = makeRun({ ...same(), out });
       first.model.device.choose({ 'conv2d 0 1': 'engine 5' });
       await first.trainer.fit(1);
-      first.model.device.choose({ 'conv2d 0 1': 'engine 6' });
+      first.model.device.choose({ 'conv2d 0 2': 'engine 6' });
       using second = makeRun(same());
       await second.trainer.resume(out);
+      await second.model.device.synchronize();
       expect(second.model.device.choices).to.deep.equal({ 'conv2d 0 1': 'engine 5' });
     });
 

@@ -23,17 +23,15 @@ function endOne(messages) {
 
 async function main() {
   let started = 0;
-  /** @type {number[]} */
-  const resident = [];
-  const lane = async () => {
-    while (started < COUNT) {
-      const i = started++;
-      await endOne(i % 5);
-      if (i === COUNT / 2 || i === COUNT - 1) resident.push(process.memoryUsage.rss());
-    }
+  /** @param {number} until */
+  const endUntil = async (until) => {
+    const lane = async () => {
+      while (started < until) await endOne(started++ % 5);
+    };
+    await Promise.all([lane(), lane(), lane(), lane()]);
+    return process.memoryUsage.rss();
   };
-  await Promise.all([lane(), lane(), lane(), lane()]);
-  const [half = 0, end = 0] = resident;
+  const [half, end] = [await endUntil(COUNT / 2), await endUntil(COUNT)];
   // A worker's tensors are 32 MiB: what 100 of them left behind would be 3 GiB.
   console.log(`${started} ended, ${end - half < 2 ** 28 ? 'memory flat' : `${end - half} bytes more`}`);
   console.log((await tensor([1, 2]).data()).join());
