@@ -16,6 +16,7 @@ const TARGETS = {
   node_cudnn_incomplete: 'tests/node_cudnn_incomplete.node',
   graph_check: 'tests/graph_check',
   launches: 'tests/launches',
+  strict: 'tests/strict',
 } as const;
 
 /** Skips the tests and says so where the CUDA addon was not built; NODE_CUDNN_TEST_CUDA=1 makes that a failure. */

@@ -45,6 +45,12 @@ Napi::Value toldViolations(const Napi::CallbackInfo& info) {
   return array;
 }
 
+/// cudnn() → the version of the real one, or null without it
+Napi::Value realCudnnVersion(const Napi::CallbackInfo& info) {
+  if (simulator::realCudnn("cudnnGetVersion") == nullptr) return info.Env().Null();
+  return Napi::Number::New(info.Env(), static_cast<double>(cudnnGetVersion()));
+}
+
 Napi::Object initWithSimulator(Napi::Env env, Napi::Object exports) {
   Napi::Object simulator = Napi::Object::New(env);
   simulator.Set("seed", Napi::Function::New(env, guarded<seedOrder>));
@@ -52,6 +58,7 @@ Napi::Object initWithSimulator(Napi::Env env, Napi::Object exports) {
   simulator.Set("calls", Napi::Function::New(env, guarded<madeCalls>));
   simulator.Set("counts", Napi::Function::New(env, guarded<liveCounts>));
   simulator.Set("violations", Napi::Function::New(env, guarded<toldViolations>));
+  simulator.Set("cudnn", Napi::Function::New(env, guarded<realCudnnVersion>));
   exports.Set("simulator", simulator);
   return init(env, exports);
 }

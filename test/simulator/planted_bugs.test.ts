@@ -30,6 +30,16 @@ describe('simulator: what it finds', function () {
     expect(await run(build('node_cudnn_simulator'))).to.include({ code: 0, signal: null, stderr: '' });
   });
 
+  it('is nothing where the real cuDNN is not there', async () => {
+    const before = process.env.NODE_CUDNN_SIMULATOR ?? '';
+    process.env.NODE_CUDNN_SIMULATOR = 'cudnn=none';
+    try {
+      expect(await run(build('node_cudnn_simulator'))).to.include({ code: 0, signal: null, stderr: '' });
+    } finally {
+      process.env.NODE_CUDNN_SIMULATOR = before;
+    }
+  });
+
   for (const { name, title, does, caught } of bugs) {
     it(`planted bug: ${title}: ${does}`, async () => {
       const { code, signal, stderr } = await run(join(planted, `${name}.node`));

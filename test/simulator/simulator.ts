@@ -14,6 +14,7 @@ interface Control {
   calls(): Record<string, number>;
   counts(): Record<string, number>;
   violations(): string[];
+  cudnn(): number | null;
 }
 
 /**
@@ -64,6 +65,10 @@ export class Simulator {
   counts(): Readonly<Record<string, number>> {
     return this.#control.counts();
   }
+  /** The version of the real cuDNN, which descriptors go on to, such as 92801; null where there is none. */
+  cudnn(): number | null {
+    return this.#control.cudnn();
+  }
   /** Those so far. */
   violations(): readonly string[] {
     return this.#control.violations();
@@ -84,7 +89,10 @@ export function useSimulator(): Simulator {
     this.timeout(600_000);
     needCuda(this);
     process.env.NODE_CUDNN_SIMULATOR = `devices=${PLAYED.join(',')}`;
-    loaded ??= new Simulator(build('node_cudnn_simulator'));
+    if (loaded !== undefined) return;
+    loaded = new Simulator(build('node_cudnn_simulator'));
+    const cudnn = loaded.cudnn();
+    console.log(`      the simulator, ${cudnn === null ? 'without cuDNN' : `before cuDNN ${cudnn}`}`);
   });
   afterEach(() => {
     if (loaded !== undefined) expect(loaded.violations(), 'violations').to.deep.equal([]);

@@ -21,3 +21,11 @@ add_executable(launches EXCLUDE_FROM_ALL ${checks}/launches.cc
   "$<FILTER:$<TARGET_OBJECTS:objects>,INCLUDE,(kernels[.]cu|error[.]cc)>")
 target_link_libraries(launches PRIVATE ours)
 set_target_properties(launches PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/tests)
+
+# The simulator's rules, broken one by one.
+add_executable(strict EXCLUDE_FROM_ALL ${checks}/strict.cc
+  "$<FILTER:$<TARGET_OBJECTS:simulator>,EXCLUDE,(/addon|cudnn_graph|descriptors|interpret|execution|operation_graph|convolution)[.]cc>"
+  "$<FILTER:$<TARGET_OBJECTS:objects>,INCLUDE,/error[.]cc>")
+target_include_directories(strict PRIVATE ${simulated}/..)
+target_link_libraries(strict PRIVATE ours ${CMAKE_DL_LIBS})
+set_target_properties(strict PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/tests)
