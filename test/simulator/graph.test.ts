@@ -74,6 +74,15 @@ for (const cudnn of ['real', 'alone'] as const) {
       expect(rounded.filter(({ tf32 }) => tf32 !== 1)).to.deep.equal([]);
     });
 
+    if (cudnn === 'alone')
+      it('are computed by no engine that the caller avoids', () => {
+        // Without TF32 the caller asks for repeatable bits too: cudnn_graph.cc says which engine is which.
+        const enginesOf = (asked: number) =>
+          new Set(report.runs.filter(({ tf32 }) => tf32 === asked).map(({ engine }) => engine.slice(0, 4)));
+        expect([...enginesOf(0)]).to.deep.equal(['eng0']);
+        expect([...enginesOf(1)].sort()).to.deep.equal(['eng0', 'eng1', 'eng2']);
+      });
+
     it('need workspaces and have names', () => {
       expect(report.runs.some(({ workspace }) => workspace > 0)).to.equal(true);
       expect(report.runs.some(({ workspace }) => workspace === 0)).to.equal(true);
