@@ -1,6 +1,6 @@
-// strict: breaks the simulator's rules one after the other. Each line of the output is a rule, and what was told
-// of it, or nothing. With an argument it does what that says, and ends: `touch` reads device memory, `leak` leaves
-// one of each kind.
+// strict: breaks the simulator's rules one after the other. Each line of the output is a rule, and what was
+// told of it, or nothing. With an argument it does what that says, and ends: `touch` reads device memory,
+// `leak` leaves one of each kind.
 #include <cstring>
 #include <iostream>
 
@@ -42,7 +42,9 @@ struct Scene {
     for (float* data : {x, y}) cudaFreeAsync(data, a.get());
     cudaStreamSynchronize(a.get());
   }
-  void fill(cudaStream_t stream, float* data, size_t bytes = kBytes) { cudaMemsetAsync(data, 0, bytes, stream); }
+  void fill(cudaStream_t stream, float* data, size_t bytes = kBytes) {
+    cudaMemsetAsync(data, 0, bytes, stream);
+  }
   void toHost(cudaStream_t stream, const float* data) {
     cudaMemcpyAsync(host.get(), data, kBytes, cudaMemcpyDeviceToHost, stream);
   }
@@ -126,9 +128,8 @@ void breakRules() {
     s.fill(s.other.get(), s.x);
   });
   rule("a kernel on another device's stream", [](Scene& s) { kernels::fill(s.other.get(), 1, 1.0f, s.x); });
-  rule("a copy in the wrong direction", [](Scene& s) {
-    cudaMemcpyAsync(s.x, s.host.get(), kBytes, cudaMemcpyDeviceToDevice, s.a.get());
-  });
+  rule("a copy in the wrong direction",
+       [](Scene& s) { cudaMemcpyAsync(s.x, s.host.get(), kBytes, cudaMemcpyDeviceToDevice, s.a.get()); });
   rule("host memory that is not pinned", [](Scene& s) {
     char local[8] = "";
     cudaMemcpyAsync(s.x, local, sizeof local, cudaMemcpyHostToDevice, s.a.get());
