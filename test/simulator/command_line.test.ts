@@ -4,11 +4,12 @@ import { expect } from 'chai';
 import { alexnet, jsonLines, type Outcome, useFolder } from '../cli/alexnet.js';
 import { BLUE, RED, writePictures } from '../cli/pictures.js';
 import { build, needCuda } from '../cuda/targets.js';
+import { runProgram } from '../environment/child.js';
 
 const preload = fileURLToPath(new URL('./as_cuda.mjs', import.meta.url));
 
 /** Each program ends with status 99 where it broke a rule, or left something behind. */
-describe('simulator: the command line', function () {
+describe('simulator: programs, such as the command line', function () {
   this.timeout(600_000);
   const folder = useFolder();
   const at = (...path: string[]) => join(folder(), ...path);
@@ -71,6 +72,15 @@ describe('simulator: the command line', function () {
         JSON.stringify(events).replace(/\d+\.\d+/g, (n) => Number(n).toFixed(3));
       expect(numbers(ours)).to.equal(numbers(wanted));
     }
+  });
+
+  it('four environments of a program train on one device at once', async () => {
+    expect(await runProgram('workers.mjs', ['cuda'])).to.deep.equal({
+      code: 0,
+      signal: null,
+      stdout: '1 50 0\n',
+      stderr: '',
+    });
   });
 
   it('a call that fails ends training with its name, and nothing is left behind', async () => {
