@@ -168,8 +168,8 @@ export interface NativeBackend {
   ): void;
 }
 
-/** The order is that of `ErrorCode` in native/core/error.h. */
-function makeError(code: number, message: string, op: string): Error {
+/** For `initialize`. The order is that of `ErrorCode` in native/core/error.h. */
+export function makeError(code: number, message: string, op: string): Error {
   const cause = op === '' ? message : `${op} failed: ${message}`;
   switch (code) {
     case 1:

@@ -28,10 +28,11 @@ void* DeviceMemory::allocate(size_t bytes) {
     return nullptr;
   }
   if (failed(status)) throw CudaError("cudaMallocAsync", describeFailure(status), concat(bytes, " bytes"));
+  ++live_;
   try {
     for (cudaStream_t stream : joined_) order(poolStream(), stream);
-  } catch (...) {
-    cudaFreeAsync(data, poolStream());
+  } catch (const Error&) {
+    giveBack(data);
     throw;
   }
   return data;
@@ -39,13 +40,25 @@ void* DeviceMemory::allocate(size_t bytes) {
 
 void DeviceMemory::release(void* data) {
   std::lock_guard<std::mutex> lock(mutex_);
+  giveBack(data);
+  dropUnused();
+}
+
+void DeviceMemory::giveBack(void* data) {
+  --live_;
+  returned_.push_back(data);
   try {
     const CurrentDevice current(device_);
     for (cudaStream_t stream : joined_) order(stream, poolStream());
-    CUDA_CHECK(cudaFreeAsync(data, poolStream()));
+    for (; !returned_.empty(); returned_.pop_back())
+      CUDA_CHECK(cudaFreeAsync(returned_.back(), poolStream()));
   } catch (const Error&) {
-    // The device is lost, and its memory with it: whoever reads from it is told.
+    // Tried again with the next. Of a lost device its memory is lost too: whoever reads from it is told.
   }
+}
+
+void DeviceMemory::dropUnused() {
+  if (live_ == 0 && joined_.empty()) pool_.reset();
 }
 
 void DeviceMemory::join(cudaStream_t stream) {
@@ -58,6 +71,7 @@ void DeviceMemory::join(cudaStream_t stream) {
 void DeviceMemory::leave(cudaStream_t stream) {
   std::lock_guard<std::mutex> lock(mutex_);
   joined_.erase(std::remove(joined_.begin(), joined_.end(), stream), joined_.end());
+  dropUnused();
 }
 
 void DeviceMemory::letReach(int otherDevice) {

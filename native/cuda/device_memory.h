@@ -27,10 +27,14 @@ class DeviceMemory {
  private:
   cudaStream_t poolStream();
   void letReach(int otherDevice);
+  void giveBack(void* data);
+  void dropUnused();
 
   const int device_;
   std::mutex mutex_;
-  OwnedStream pool_;  // Only allocates and frees.
+  OwnedStream pool_;             // Only allocates and frees; there while somebody needs it.
+  size_t live_ = 0;              // What was allocated and not released.
+  std::vector<void*> returned_;  // Not freed yet.
   std::vector<cudaStream_t> joined_;
   std::vector<int> reachedFrom_;
 };

@@ -58,30 +58,42 @@ __global__ void __launch_bounds__(kBlockThreads) rowsKernel(int64_t n, Functor f
 inline unsigned blocksFor(int64_t n, int64_t perBlock) {
   return static_cast<unsigned>(std::min(kMaxBlocks, (n + perBlock - 1) / perBlock));
 }
+#else
+/// What a launch is on a CPU, defined by whoever compiles kernels for one: puts `loop(functor, n)` into the
+/// stream. The functor's bytes, which have no others between them than zeros, are copied before it returns;
+/// cudaGetLastError tells a failure.
+void launchOnHost(cudaStream_t stream, int64_t n, const void* functor, size_t bytes,
+                  void (*loop)(const void* functor, int64_t n));
 #endif
 
 /// functor(i) for each i in [0, n), in any order.
 template <class Functor>
-void each([[maybe_unused]] cudaStream_t stream, int64_t n, Functor functor) {
-#ifdef __CUDACC__
+void each(cudaStream_t stream, int64_t n, Functor functor) {
   if (n == 0) return;
+#ifdef __CUDACC__
   eachKernel<<<blocksFor(n, kBlockThreads), kBlockThreads, 0, stream>>>(n, functor);
-  CUDA_CHECK(cudaGetLastError(), "a kernel over ", n, " elements");
 #else
-  for (int64_t i = 0; i < n; ++i) functor(i);
+  __builtin_clear_padding(&functor);
+  launchOnHost(stream, n, &functor, sizeof functor, [](const void* copy, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) (*static_cast<const Functor*>(copy))(i);
+  });
 #endif
+  CUDA_CHECK(cudaGetLastError(), "a kernel over ", n, " elements");
 }
 
 /// functor(group, row) for each row in [0, n), in any order, by all threads of a group.
 template <class Functor>
-void rows([[maybe_unused]] cudaStream_t stream, int64_t n, Functor functor) {
-#ifdef __CUDACC__
+void rows(cudaStream_t stream, int64_t n, Functor functor) {
   if (n == 0) return;
+#ifdef __CUDACC__
   rowsKernel<<<blocksFor(n, kBlockThreads / kWarpThreads), kBlockThreads, 0, stream>>>(n, functor);
-  CUDA_CHECK(cudaGetLastError(), "a kernel over ", n, " rows");
 #else
-  for (int64_t row = 0; row < n; ++row) functor(Group{0, 1}, row);
+  __builtin_clear_padding(&functor);
+  launchOnHost(stream, n, &functor, sizeof functor, [](const void* copy, int64_t count) {
+    for (int64_t row = 0; row < count; ++row) (*static_cast<const Functor*>(copy))(Group{0, 1}, row);
+  });
 #endif
+  CUDA_CHECK(cudaGetLastError(), "a kernel over ", n, " rows");
 }
 
 }  // namespace nodecudnn

@@ -35,6 +35,10 @@ export default defineOp<{ x: Tensor }, LrnOptions>({
     { name: 'beta 0.6, k 1.5', inputs: { x: of(2, 2, 3, 6) }, params: { alpha: 0.5, beta: 0.6, k: 1.5 } },
     { name: 'beta 0', inputs: { x: of(1, 1, 2, 6) }, params: { alpha: 0.5, beta: 0 } },
     { name: 'alpha 0', inputs: { x: of(1, 1, 2, 6) }, params: { alpha: 0, k: 3 } },
+    // cuDNN has no such sizes, exponents and constants.
+    { name: 'size 17', inputs: { x: of(2, 2, 3, 40) }, params: { size: 17, alpha: 1, groups: 2 } },
+    { name: 'beta 0.005', inputs: { x: of(1, 2, 3, 9) }, params: { alpha: 0.5, beta: 0.005 } },
+    { name: 'k 5e-6', inputs: { x: of(1, 2, 3, 9) }, params: { alpha: 50, k: 5e-6 } },
     { name: 'many rows', inputs: { x: of(5, 7, 9, 3) }, params: { alpha: 0.5, size: 3 } },
   ],
   refused: [

@@ -6,13 +6,12 @@ import { add, prepareImages, relu, sgdStep, softmaxCrossEntropy, to, topKHits } 
 import { tidy } from '../../lib/scope.js';
 import { full, type Tensor, tensor } from '../../lib/tensor.js';
 import { tables } from '../cases/index.js';
+import { useSimulator } from '../simulator/simulator.js';
 import { expectClose, expectEqual } from '../support/compare.js';
 import { draw, spaced, uniform } from '../support/fill.js';
 import { drawInputs, nameOf, runCase, runForward } from '../support/run_case.js';
-import { hostDevices } from './host_backend.js';
-import { build, needCuda } from './targets.js';
 
-/** The operations that are our kernels alone; `lrn` is what they do where cuDNN refuses. */
+/** The operations that are our kernels alone, but for `lrn`, which is them where cuDNN refuses. */
 const OURS = [
   'adamStep',
   'add',
@@ -37,12 +36,12 @@ const TOLERANCE = 2e-6;
 
 describe('CUDA: our kernels, compiled for the CPU', function () {
   this.timeout(600_000);
+  const simulator = useSimulator();
   let host: Device;
   let other: Device;
   const cpu = Device.get('cpu');
-  before(function () {
-    needCuda(this);
-    [host, other] = hostDevices(build('node_cudnn_host'));
+  before(() => {
+    [host, other] = simulator.devices as [Device, Device];
   });
 
   it('are in the tables of cases', () => {

@@ -11,8 +11,12 @@ export const cudaAddon = join(folder, 'Release/node_cudnn_cuda.node');
 const TARGETS = {
   plans: 'tests/plans',
   driver_stand_in: 'tests/driver_stand_in.so',
-  node_cudnn_host: 'tests/node_cudnn_host.node',
+  node_cudnn_simulator: 'tests/node_cudnn_simulator.node',
+  planted: 'tests/planted',
   node_cudnn_incomplete: 'tests/node_cudnn_incomplete.node',
+  graph_check: 'tests/graph_check',
+  launches: 'tests/launches',
+  strict: 'tests/strict',
 } as const;
 
 /** Skips the tests and says so where the CUDA addon was not built; NODE_CUDNN_TEST_CUDA=1 makes that a failure. */

@@ -16,17 +16,11 @@ target_link_libraries(plans PRIVATE ours CUDA::cudart_static CUDA::cublas ${CUDN
 target_link_options(plans PRIVATE -Wl,--disable-new-dtags)
 set_target_properties(plans PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/tests)
 
-# The addon with our kernels on the CPU, and without cuDNN and cuBLAS.
-set(host device.cc device_memory.cc transfers.cc error.cc elementwise.cc random.cc loss.cc optim.cc image.cc)
-list(TRANSFORM host PREPEND ${native}/cuda/)
-add_library(node_cudnn_host MODULE EXCLUDE_FROM_ALL ${core} ${bind} ${host}
-  ${tests}/host/kernels.cc ${tests}/host/cudart.cc ${tests}/host/libraries.cc)
-target_link_libraries(node_cudnn_host PRIVATE addon)
-set_target_properties(node_cudnn_host PROPERTIES PREFIX "" SUFFIX .node
-  LIBRARY_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/tests)
-
 # An addon that lacks the optimizers' steps.
 add_library(node_cudnn_incomplete MODULE EXCLUDE_FROM_ALL "$<FILTER:$<TARGET_OBJECTS:objects>,EXCLUDE,optim[.]cc>")
 target_link_libraries(node_cudnn_incomplete PRIVATE addon CUDA::cudart_static CUDA::cublas ${CUDNN_LIBRARY})
 set_target_properties(node_cudnn_incomplete PROPERTIES PREFIX "" SUFFIX .node
   LIBRARY_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/tests)
+
+include(${native}/../test/simulator/simulator.cmake)
+include(${native}/../test/simulator/checks/checks.cmake)

@@ -1,2 +1,0 @@
-// Our kernels as loops.
-#include "cuda/kernels.cu"

@@ -1,0 +1,76 @@
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+import { build, needCuda } from '../cuda/targets.js';
+import type { Calls, Outcome, Trial } from './faults.js';
+import { FAULTS, SEEDS } from './simulator.js';
+
+const program = fileURLToPath(new URL('./faults.ts', import.meta.url));
+/** A device takes 70 MB. */
+const DEVICES = 24;
+/** How many of a call's times fail in a first step, which takes a second. */
+const TIMES = Math.max(2, Math.min(SEEDS.length, 6));
+
+/** So many numbers from 1 to `most`, the first and the last among them. */
+function spread(most: number, count: number): number[] {
+  const last = Math.min(most, count) - 1;
+  return Array.from({ length: last + 1 }, (_, i) =>
+    last === 0 ? 1 : 1 + Math.round((i * (most - 1)) / last),
+  );
+}
+
+describe('simulator: any call of a training step fails', function () {
+  this.timeout(600_000);
+  let addon: string;
+  let calls: Calls;
+
+  function run(trials: readonly Trial[]): string[] {
+    const devices = Array<string>(Math.min(trials.length, DEVICES) + 1).fill('h100');
+    const env = {
+      ...process.env,
+      NODE_CUDNN_SIMULATOR: `devices=${devices.join(',')} seed=${trials.length}`,
+    };
+    const { status, signal, stdout, stderr } = spawnSync(
+      process.execPath,
+      ['--import', 'tsx/esm', program, addon],
+      {
+        env,
+        input: trials.map((trial) => JSON.stringify(trial)).join('\n'),
+        encoding: 'utf8',
+        maxBuffer: 2 ** 26,
+      },
+    );
+    expect([status, signal, stderr], JSON.stringify(trials)).to.deep.equal([0, null, '']);
+    return stdout.trimEnd().split('\n');
+  }
+
+  before(function () {
+    needCuda(this);
+    addon = build('node_cudnn_simulator');
+    calls = JSON.parse(run([])[0] ?? '') as Calls;
+  });
+
+  for (const fault of FAULTS) {
+    for (const first of [true, false]) {
+      it(`${fault} in ${first ? 'a first' : 'a later'} step: it is told, and the next step is ${fault === 'DeviceLost' ? 'refused' : 'right'}`, () => {
+        const trials = Object.entries(calls[first ? 0 : 1]).flatMap(([call, count]) =>
+          spread(count, first || fault === 'DeviceLost' ? TIMES : count).map(
+            (nth): Trial => ({ call, nth, fault, first }),
+          ),
+        );
+        const outcomes: Outcome[] = [];
+        const together = first || fault === 'DeviceLost' ? DEVICES : trials.length;
+        for (let at = 0; at < trials.length; at += together)
+          for (const line of run(trials.slice(at, at + together))) outcomes.push(JSON.parse(line) as Outcome);
+        expect(outcomes).to.have.lengthOf(trials.length);
+        const wrong = outcomes.filter(({ problems }) => problems.length > 0);
+        expect(wrong).to.deep.equal([]);
+        const silent = outcomes.filter(({ errors }) => errors.length === 0);
+        console.log(
+          `        ${outcomes.length} calls; without an error and right all the same: ` +
+            `${silent.map(({ call, nth }) => `${call} ${nth}`).join(', ') || 'none'}`,
+        );
+      });
+    }
+  }
+});

@@ -1,0 +1,51 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+import { build, needCuda } from '../cuda/targets.js';
+import { runNode } from '../support/child.js';
+
+/** In one source of native/cuda, `to` instead of `from`; what is told first has to be `caught`. */
+interface Bug {
+  readonly name: string;
+  readonly title: string;
+  readonly does: string;
+  readonly caught: string;
+}
+const bugs = JSON.parse(
+  readFileSync(new URL('./planted_bugs.json', import.meta.url), 'utf8'),
+) as readonly Bug[];
+const scenario = fileURLToPath(new URL('./scenario.ts', import.meta.url));
+
+describe('simulator: what it finds', function () {
+  this.timeout(600_000);
+  const run = (addon: string) => runNode(['--import', 'tsx/esm', scenario, addon], 300_000);
+  let planted: string;
+  before(function () {
+    needCuda(this);
+    planted = build('planted');
+  });
+
+  it('is nothing where nothing is wrong', async () => {
+    expect(await run(build('node_cudnn_simulator'))).to.include({ code: 0, signal: null, stderr: '' });
+  });
+
+  it('is nothing where the real cuDNN is not there', async () => {
+    const before = process.env.NODE_CUDNN_SIMULATOR ?? '';
+    process.env.NODE_CUDNN_SIMULATOR = 'cudnn=none';
+    try {
+      expect(await run(build('node_cudnn_simulator'))).to.include({ code: 0, signal: null, stderr: '' });
+    } finally {
+      process.env.NODE_CUDNN_SIMULATOR = before;
+    }
+  });
+
+  for (const { name, title, does, caught } of bugs) {
+    it(`planted bug: ${title}: ${does}`, async () => {
+      const { code, signal, stderr } = await run(join(planted, `${name}.node`));
+      expect(stderr.split('\n')[0]).to.match(new RegExp(caught));
+      // Wrong numbers are told by those who compare them.
+      if (!/^(numbers|a copy)/.test(stderr)) expect(code === 99 || signal === 'SIGSEGV').to.equal(true);
+    });
+  }
+});

@@ -1,0 +1,43 @@
+// scenario.ts ADDON: a bit of everything on the simulator. Writes what is wrong; the process ends as the simulator says.
+import { NodeCudnnError } from '../../lib/errors.js';
+import { tidy } from '../../lib/scope.js';
+import { full } from '../../lib/tensor.js';
+import conv2dTable from '../cases/conv2d.js';
+import linearTable from '../cases/linear.js';
+import maxPool2dTable from '../cases/max_pool2d.js';
+import { difference } from '../support/compare.js';
+import { nameOf, runCase } from '../support/run_case.js';
+import { Simulator } from './simulator.js';
+
+const TOLERANCE = 1e-5;
+
+const simulator = new Simulator(process.argv[2] ?? '');
+const device = simulator.device();
+
+for (const table of [linearTable, maxPool2dTable, conv2dTable]) {
+  for (const opCase of table.cases) {
+    try {
+      const [ours, wanted] = [await runCase(table, opCase, device), await runCase(table, opCase, 'cpu')];
+      for (const [key, values] of Object.entries({ ...wanted.outputs, ...wanted.gradients })) {
+        const { relative } = difference({ ...ours.outputs, ...ours.gradients }[key] ?? [], values);
+        if (!(relative <= TOLERANCE))
+          console.error(`numbers: ${nameOf(table, opCase)}/${key}: off by ${relative}`);
+      }
+    } catch (error) {
+      console.error(`failed: ${nameOf(table, opCase)}: ${error}`);
+    }
+  }
+}
+
+await tidy(async () => {
+  const x = full([3], 1, { device });
+  await device.synchronize();
+  simulator.fail('cudaMemcpyAsync', 1, 'ExecutionFailed');
+  const error: unknown = await x.data().then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  if (!(error instanceof NodeCudnnError)) console.error('a copy failed, and no error was told');
+});
+device.emptyCache();
+await device.synchronize();
