@@ -37,7 +37,13 @@ export async function saveModelFile(
 }
 
 function entry(tensor: Tensor): TensorEntry {
-  return { dtype: 'F32', shape: tensor.shape, data: () => tensor.data() };
+  return {
+    dtype: 'F32',
+    shape: tensor.shape,
+    async *data() {
+      yield await tensor.data();
+    },
+  };
 }
 
 /** A model file whose header was read and checked: it holds exactly the weights of the model that it describes. */
