@@ -184,7 +184,7 @@ class Archive {
   bytesOf(name: string): number {
     const { compressionMethod, compressedSize, uncompressedSize } = this.#entry(name);
     if (compressionMethod !== 0 || compressedSize !== uncompressedSize)
-      throw formatError('an entry that is not compressed', quote(name), this.#path, 'one that is');
+      throw formatError('an entry stored as it is', quote(name), this.#path, 'a compressed one');
     return uncompressedSize;
   }
 
@@ -204,8 +204,6 @@ class Archive {
   #entry(name: string): Entry {
     const entry = this.#entries.get(this.#folder + name);
     if (entry === undefined) throw formatError('an entry', quote(name), this.#path, 'none of that name');
-    if (entry.isEncrypted())
-      throw formatError('an entry in the clear', quote(name), this.#path, 'an encrypted one');
     return entry;
   }
 }
