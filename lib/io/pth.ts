@@ -3,7 +3,7 @@ import { type Entry, fromFdPromise, type ZipFile } from 'yauzl';
 import { FileFormatError, reasonOf } from '../errors.js';
 import { formatError, openFile, quote, readFully } from './file.js';
 import { PickleGlobal, type PickleTypes, readPickle } from './pickle.js';
-import type { TensorData, TensorKind } from './safetensors.js';
+import { expectKind, type TensorData, type TensorKind } from './safetensors.js';
 import { ARRAYS, byteLength, type Dtype, MAX_DIMENSIONS } from './safetensors_header.js';
 
 /** Numbers in an entry of the archive. */
@@ -94,17 +94,20 @@ export class PthFile implements AsyncDisposable {
    * Reads one tensor, at most `elements` at a time. All are in the same memory: each is valid until the next is asked
    * for.
    * @param name of the tensor, for messages
-   * @throws {FileFormatError} where the tensor's numbers do not lie one after the other
+   * @param expected refuses another dtype or shape
+   * @throws {FileFormatError} also where the tensor's numbers do not lie one after the other
    */
   async *readPieces<D extends Dtype>(
     name: string,
-    tensor: PthTensor & { readonly dtype: D },
+    tensor: PthTensor | undefined,
+    expected: TensorKind<D>,
     elements: number,
   ): AsyncGenerator<TensorData<D>> {
-    const { dtype, shape, storage, offset } = tensor;
-    if (!isContiguous(tensor)) {
+    const { dtype, shape } = expected;
+    const { storage, strides, offset } = expectKind(tensor, expected, name, this.path);
+    if (!isContiguous(shape, strides)) {
       const what = 'numbers one after the other, as tensor.contiguous() has them,';
-      throw formatError(what, quote(name), this.path, `strides [${tensor.strides.join(', ')}]`);
+      throw formatError(what, quote(name), this.path, `strides [${strides.join(', ')}]`);
     }
     const type = ARRAYS[dtype];
     const width = type.BYTES_PER_ELEMENT;
@@ -277,7 +280,7 @@ function areCounts(value: unknown): value is readonly number[] {
 }
 
 /** Row-major; the stride of a dimension of one element means nothing. */
-function isContiguous({ shape, strides }: PthTensor): boolean {
+function isContiguous(shape: readonly number[], strides: readonly number[]): boolean {
   if (shape.includes(0)) return true;
   let stride = 1;
   for (let i = shape.length - 1; i >= 0; i--) {

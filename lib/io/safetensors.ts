@@ -146,12 +146,7 @@ export class SafetensorsFile implements AsyncDisposable {
    * @throws FileFormatError
    */
   expectTensor(name: string, expected?: TensorKind): TensorInfo {
-    const info = this.tensors.get(name);
-    if (info === undefined) throw formatError('a tensor', quote(name), this.path, 'none of that name');
-    if (expected !== undefined && describe(info) !== describe(expected)) {
-      throw formatError(describe(expected), quote(name), this.path, describe(info));
-    }
-    return info;
+    return expectKind(this.tensors.get(name), expected, name, this.path);
   }
 
   /**
@@ -199,6 +194,24 @@ export class SafetensorsFile implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
+}
+
+/**
+ * A tensor that was found, or not, in a file.
+ * @param expected refuses another dtype or shape
+ * @throws {FileFormatError}
+ */
+export function expectKind<T extends TensorKind>(
+  found: T | undefined,
+  expected: TensorKind | undefined,
+  name: string,
+  path: string,
+): T {
+  if (found === undefined) throw formatError('a tensor', quote(name), path, 'none of that name');
+  if (expected !== undefined && describe(found) !== describe(expected)) {
+    throw formatError(describe(expected), quote(name), path, describe(found));
+  }
+  return found;
 }
 
 function describe({ dtype, shape }: TensorKind): string {

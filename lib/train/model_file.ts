@@ -13,7 +13,7 @@ import { formatInfo, type ModelInfo, parseInfo } from './model_info.js';
 
 const OPTIMIZER_PREFIX = 'optimizer/';
 /** So much of a tensor is read, and copied to the device in one turn of the event loop. */
-const PIECE_ELEMENTS = 1 << 19;
+export const PIECE_ELEMENTS = 1 << 19;
 
 /**
  * Writes weights, and the optimizer's state if there is one. Training has to pause meanwhile: tensors are read from the
@@ -115,6 +115,12 @@ export class ModelFile implements AsyncDisposable {
     const targets = [...optimizer.stateTensors()];
     const shapes = new Map(targets.map(([name, { shape }]) => [OPTIMIZER_PREFIX + name, shape]));
     expectTensors(this.#file, shapes, (name) => !isWeight(name), 'this optimizer');
+  }
+
+  /** A parameter's numbers, `elements` at a time. All are in the same memory: each is valid until the next is asked for. */
+  readPieces(name: string, elements: number): AsyncIterable<Float32Array> {
+    const { shape } = this.#file.expectTensor(name);
+    return this.#file.readPieces(name, { dtype: 'F32', shape }, elements);
   }
 
   async #loadInto(targets: ReadonlyMap<string, Tensor>, prefix: string): Promise<void> {
