@@ -5,6 +5,8 @@ import { NodeCudnnError } from '../errors.js';
 import { packageVersion } from '../version.js';
 import { addDoctor } from './doctor.js';
 import { addEval } from './eval.js';
+import { addExport } from './export.js';
+import { addImport } from './import.js';
 import { examples } from './options.js';
 import { printable } from './output.js';
 import { addPredict } from './predict.js';
@@ -23,6 +25,8 @@ function program(): Command {
   addTrain(alexnet);
   addEval(alexnet);
   addPredict(alexnet);
+  addImport(alexnet);
+  addExport(alexnet);
   addDoctor(alexnet);
   addSetup(alexnet);
   return alexnet.addHelpText(

@@ -1,9 +1,7 @@
-import { mkdtemp, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { ImageFolderOptions } from '../data/folder.js';
 import { Loader } from '../data/loader.js';
-import { ArgumentError, reasonOf } from '../errors.js';
-import { exists, makeFolder } from '../io/folder.js';
+import { exists } from '../io/folder.js';
 import { AlexNet } from '../models/alexnet.js';
 import type { PresetName } from '../models/presets.js';
 import { Adam, type Optimizer, type Schedule, SGD, WarmupLinearDecay } from '../optim/index.js';
@@ -14,6 +12,7 @@ import { type Resumed, Trainer } from '../train/trainer.js';
 import { parseTrainingState } from '../train/training_state.js';
 import { type Data, drawnShapes, openFolders } from './data.js';
 import { openDevice } from './device.js';
+import { writableFolder } from './folder.js';
 import { count, describeSkipped, teller, writeLine } from './output.js';
 import { BarProgress, describeValidation, JsonProgress, LineProgress, type Progress } from './progress.js';
 import { PHOTOS, SHAPES } from './recipes.js';
@@ -138,23 +137,6 @@ function makeSchedule(settings: Settings, stepsPerEpoch: number): Schedule {
 function makeProgress(json: boolean, epochs: number): Progress {
   if (json) return new JsonProgress();
   return process.stderr.isTTY ? new BarProgress(epochs) : new LineProgress(epochs);
-}
-
-/**
- * Makes the folder and tries it, so that no epoch is lost to a folder that cannot be written.
- * @throws {ArgumentError}
- */
-async function writableFolder(folder: string): Promise<string> {
-  try {
-    await makeFolder(folder);
-    await rmdir(await mkdtemp(join(folder, '.writable-')));
-    return folder;
-  } catch (cause) {
-    throw new ArgumentError(
-      `Expected folder that can be written for --out but received ${folder} (${reasonOf(cause)})`,
-      { cause },
-    );
-  }
 }
 
 function describe(settings: Settings, { train, validation }: Data, model: AlexNet, steps: number): string[] {

@@ -1,7 +1,7 @@
 import { type Shape, sizeOf } from '../tensor.js';
 import type { AlexNetConfig } from './alexnet.js';
 import { parameterShapes } from './parameters.js';
-import { PRESETS, type Preset } from './presets.js';
+import { LAST_LAYER, PRESETS, type Preset } from './presets.js';
 
 /** The names of our layers in PyTorch's state dicts, for each preset that PyTorch has. */
 const LAYERS = {
@@ -42,7 +42,7 @@ export interface TorchParameter {
 
 /** The name of the parameter whose length is the number of classes. */
 export function torchOutputWeight(preset: TorchPreset): string {
-  return `${LAYERS[preset].fc8}.weight`;
+  return `${LAYERS[preset][LAST_LAYER]}.weight`;
 }
 
 /** The parameters of such a network as both sides have them, in our order. */

@@ -7,6 +7,7 @@ import { exists } from '../io/folder.js';
 import { SafetensorsFile, type TensorEntry, writeSafetensors } from '../io/safetensors.js';
 import { AlexNet } from '../models/alexnet.js';
 import { parameterShapes } from '../models/parameters.js';
+import { LAST_LAYER } from '../models/presets.js';
 import type { Optimizer } from '../optim/optimizer.js';
 import type { Shape, Tensor } from '../tensor.js';
 import { formatInfo, type ModelInfo, parseInfo } from './model_info.js';
@@ -89,16 +90,19 @@ export class ModelFile implements AsyncDisposable {
 
   /**
    * Overwrites the weights of a model of the file's preset and number of classes.
+   * @param options.lastLayer false leaves the last layer as it is, for other classes, of any number. Default true
    * @throws {ArgumentError} for another, which stays as it was
    */
-  async loadWeights(model: AlexNet): Promise<void> {
-    for (const key of ['preset', 'classes'] as const) {
+  async loadWeights(model: AlexNet, { lastLayer = true }: { lastLayer?: boolean } = {}): Promise<void> {
+    for (const key of lastLayer ? (['preset', 'classes'] as const) : (['preset'] as const)) {
       const [ours, theirs] = [this.info.model[key], model.config[key]];
       if (ours !== theirs) {
         throw new ArgumentError(expected(`${ours}, as ${this.path} has,`, `the model's ${key}`, theirs));
       }
     }
-    await this.#loadInto(new Map(model.namedParameters()), '');
+    const parameters = [...model.namedParameters()];
+    const isLoaded = (name: string): boolean => lastLayer || !name.startsWith(`${LAST_LAYER}.`);
+    await this.#loadInto(new Map(parameters.filter(([name]) => isLoaded(name))), '');
   }
 
   /**

@@ -304,6 +304,20 @@ describe('model files', function () {
     }
   });
 
+  it('are loaded but for the last layer into a model of other classes', async () => {
+    await using file = await ModelFile.open(await write(formatInfo(INFO)));
+    using model = new AlexNet({ classes: 4, init: 'paper' });
+    await file.loadWeights(model, { lastLayer: false });
+    for (const [name, parameter] of model.namedParameters()) {
+      const isZero = (await parameter.data()).every((value) => value === 0);
+      expect(isZero, name).to.equal(name !== 'fc8.weight');
+    }
+    using other = new AlexNet({ classes: 4, preset: 'torchvision' });
+    expect(await rejection(file.loadWeights(other, { lastLayer: false }), ArgumentError)).to.match(
+      /the model's preset/,
+    );
+  });
+
   it('are not loaded into another optimizer, which stays as it was', async () => {
     const path = await write(formatInfo(INFO), [
       ...SHAPES,
@@ -311,9 +325,9 @@ describe('model files', function () {
       ['optimizer/velocity/b', [3]],
     ]);
     await using file = await ModelFile.open(path);
-    using a = tensor([1, 2]);
-    using b = tensor([1, 2, 3]);
-    using wide = tensor([[1, 2, 3]]);
+    using a = tensor([1, 2], [2], { requiresGrad: true });
+    using b = tensor([1, 2, 3], [3], { requiresGrad: true });
+    using wide = tensor([[1, 2, 3]], [1, 3], { requiresGrad: true });
     const options = { lr: 0.1, momentum: 0.9, weightDecay: 0 };
     const named = (list: Record<string, Tensor>) => Object.entries(list);
     const cases: readonly (readonly [Optimizer, RegExp])[] = [
