@@ -91,11 +91,21 @@ export class PthFile implements AsyncDisposable {
   }
 
   /**
+   * What the pickle says of a tensor.
+   * @param name of the tensor, for messages
+   * @throws {FileFormatError} for another dtype or shape, or where its numbers do not lie one after the other
+   */
+  expectTensor(name: string, tensor: PthTensor | undefined, expected: TensorKind): PthTensor {
+    const found = expectKind(tensor, expected, name, this.path);
+    if (isContiguous(found)) return found;
+    const what = 'numbers one after the other, as tensor.contiguous() has them,';
+    throw formatError(what, quote(name), this.path, `strides [${found.strides.join(', ')}]`);
+  }
+
+  /**
    * Reads one tensor, at most `elements` at a time. All are in the same memory: each is valid until the next is asked
    * for.
-   * @param name of the tensor, for messages
-   * @param expected refuses another dtype or shape
-   * @throws {FileFormatError} also where the tensor's numbers do not lie one after the other
+   * @throws {FileFormatError} as {@link expectTensor} does
    */
   async *readPieces<D extends Dtype>(
     name: string,
@@ -104,11 +114,7 @@ export class PthFile implements AsyncDisposable {
     elements: number,
   ): AsyncGenerator<TensorData<D>> {
     const { dtype, shape } = expected;
-    const { storage, strides, offset } = expectKind(tensor, expected, name, this.path);
-    if (!isContiguous(shape, strides)) {
-      const what = 'numbers one after the other, as tensor.contiguous() has them,';
-      throw formatError(what, quote(name), this.path, `strides [${strides.join(', ')}]`);
-    }
+    const { storage, offset } = this.expectTensor(name, tensor, expected);
     const type = ARRAYS[dtype];
     const width = type.BYTES_PER_ELEMENT;
     const start = (await this.#archive.dataStart(storageEntry(storage))) + offset * width;
@@ -280,7 +286,7 @@ function areCounts(value: unknown): value is readonly number[] {
 }
 
 /** Row-major; the stride of a dimension of one element means nothing. */
-function isContiguous(shape: readonly number[], strides: readonly number[]): boolean {
+function isContiguous({ shape, strides }: PthTensor): boolean {
   if (shape.includes(0)) return true;
   let stride = 1;
   for (let i = shape.length - 1; i >= 0; i--) {

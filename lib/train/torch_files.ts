@@ -3,13 +3,7 @@ import { ArgumentError, expected } from '../errors.js';
 import { writeAtomically } from '../io/atomic.js';
 import { formatError, quote } from '../io/file.js';
 import { PthFile, PthTensor } from '../io/pth.js';
-import {
-  expectKind,
-  SafetensorsFile,
-  type TensorEntry,
-  type TensorKind,
-  writeSafetensors,
-} from '../io/safetensors.js';
+import { SafetensorsFile, type TensorEntry, type TensorKind, writeSafetensors } from '../io/safetensors.js';
 import { PRESETS } from '../models/presets.js';
 import {
   TORCH_PRESETS,
@@ -116,6 +110,8 @@ interface State extends AsyncDisposable {
   readonly path: string;
   readonly tensors: ReadonlyMap<string, TensorKind>;
   readonly progress: Omit<Imported, 'info'>;
+  /** @throws {FileFormatError} for one that cannot be read as that */
+  expectTensor(name: string, kind: TensorKind): void;
   readPieces(name: string, kind: TensorKind<'F32'>, elements: number): AsyncIterable<Float32Array>;
 }
 
@@ -127,6 +123,7 @@ async function openState(path: string): Promise<State> {
     path,
     tensors: new Map([...names].map(([name, original]) => [name, file.expectTensor(original)])),
     progress: {},
+    expectTensor: (name, kind) => file.expectTensor(names.get(name) ?? name, kind),
     readPieces: (name, kind, elements) => file.readPieces(names.get(name) ?? name, kind, elements),
     [Symbol.asyncDispose]: () => file.close(),
   };
@@ -149,6 +146,7 @@ async function openPth(path: string): Promise<State> {
       path,
       tensors,
       progress: content instanceof Map && model !== content ? progressOf(content) : {},
+      expectTensor: (name, kind) => file.expectTensor(name, tensors.get(name), kind),
       readPieces: (name, kind, elements) => file.readPieces(name, tensors.get(name), kind, elements),
       [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
     };
@@ -206,15 +204,11 @@ function infoOf(
 }
 
 /** All of them, and no others. */
-function expectExactly(
-  { path, tensors }: State,
-  parameters: readonly TorchParameter[],
-  from: TorchPreset,
-): void {
+function expectExactly(state: State, parameters: readonly TorchParameter[], from: TorchPreset): void {
   for (const { torchName, torchShape } of parameters)
-    expectKind(tensors.get(torchName), { dtype: 'F32', shape: torchShape }, torchName, path);
+    state.expectTensor(torchName, { dtype: 'F32', shape: torchShape });
   const known = new Set(parameters.map(({ torchName }) => torchName));
-  const stranger = [...tensors.keys()].find((name) => !known.has(name));
+  const stranger = [...state.tensors.keys()].find((name) => !known.has(name));
   if (stranger !== undefined)
-    throw formatError(`only tensors of ${from}'s AlexNet`, 'the state dict', path, quote(stranger));
+    throw formatError(`only tensors of ${from}'s AlexNet`, 'the state dict', state.path, quote(stranger));
 }

@@ -219,6 +219,25 @@ describe('PyTorch, weights in and out', () => {
       }
     });
 
+    it('numbers of a .pth file do not lie one after the other', async () => {
+      const path = folder.path('channels_last.pth');
+      const parameters = parametersOf('torchvision');
+      const model = parameters.map(({ torchName, torchShape: shape }, i) => {
+        const strides = i === 0 ? { strides: [363, 1, 33, 3] } : {};
+        return [torchName, tensor({ key: String(i), shape, ...strides })] as const;
+      });
+      const zeros = parameters.map(
+        ({ torchShape }, i) => [`x/data/${i}`, async () => new Uint8Array(4 * sizeOf(torchShape))] as const,
+      );
+      await writeZip(path, [['x/data.pkl', pickle(dict(model))], ...zeros]);
+      const importing = importTorch(path, folder.path('never.safetensors'), { from: 'torchvision' });
+      await expectRefusal(
+        importing,
+        FileFormatError,
+        /tensor\.contiguous\(\).* "features\.0\.weight" .* \[363, 1, 33, 3\]/,
+      );
+    });
+
     it('the preset to export has no counterpart', async () => {
       const path = folder.path('paper.safetensors');
       const model = { classes: 2, preset: 'paper', init: 'he', dropout: 0.5 } as const;
