@@ -31,6 +31,7 @@ export {
 } from './errors.js';
 export { AlexNet, type AlexNetConfig, type AlexNetOptions } from './models/alexnet.js';
 export type { Init, PresetName } from './models/presets.js';
+export type { TorchPreset } from './models/torch_names.js';
 export type { AdamParams, DType, MemoryStats, SgdParams, TypedArray } from './native.js';
 export * from './nn/index.js';
 export * from './ops/index.js';
@@ -63,5 +64,6 @@ export { ModelFile, saveModelFile } from './train/model_file.js';
 export type { ModelInfo } from './train/model_info.js';
 export type { Preprocessing } from './train/preprocessing.js';
 export { loadStatistics, saveStatistics } from './train/statistics_file.js';
+export { exportTorch, type Imported, type ImportOptions, importTorch } from './train/torch_files.js';
 export { type Resumed, Trainer } from './train/trainer.js';
 export type { TrainerOptions } from './train/trainer_options.js';

@@ -28,8 +28,9 @@ export interface Memory {
  * by the `tidy()` around; the garbage collector frees what was forgotten, later.
  */
 export class Tensor implements Disposable {
-  /** Backward accumulates into `grad`. Set on leaves, such as a model's parameters. */
-  requiresGrad = false;
+  #requiresGrad = false;
+  /** Whether it requires a gradient, or did: a module counts it among its parameters then, frozen ones too. @internal */
+  isParameter = false;
   /** d loss / d this, after `backward(loss)`. Owned by this tensor. */
   grad: Tensor | undefined;
   /** @internal */
@@ -50,6 +51,19 @@ export class Tensor implements Disposable {
     this.#handle = handle;
     memory.views++;
     register(this);
+  }
+
+  /**
+   * Whether backward accumulates into `grad`: of leaves, such as a model's parameters. A parameter that no longer requires
+   * one is frozen: it stays a parameter, and keeps its numbers.
+   */
+  get requiresGrad(): boolean {
+    return this.#requiresGrad;
+  }
+
+  set requiresGrad(required: boolean) {
+    this.#requiresGrad = required;
+    this.isParameter ||= required;
   }
 
   /**

@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from 'commander';
+import { FREEZABLE } from './recipes.js';
 
 /** Parses the value of an option. Its error makes commander name the option and end with wrong usage. */
 export type Parse<T> = (text: string) => T;
@@ -13,6 +14,19 @@ export const positiveNumber: Parse<number> = (text) => {
   const value = Number(text);
   if (/^[\d.]+(e[-+]?\d+)?$/i.test(text) && Number.isFinite(value) && value > 0) return value;
   throw new InvalidArgumentError('Expected positive number.');
+};
+
+/** Names of layers with commas between, and ranges such as `conv1..conv5`. In the network's order. */
+export const layers: Parse<string[]> = (text) => {
+  const names = new Set<string>();
+  for (const part of text.split(',')) {
+    const [from, to] = part.split('..').map((name) => FREEZABLE.indexOf(name));
+    const [first, last] = [from ?? -1, to ?? from ?? -1];
+    if (first < 0 || last < first || part.split('..').length > 2)
+      throw new InvalidArgumentError(`Expected layers of ${FREEZABLE.join(', ')}, or a range of them.`);
+    for (const name of FREEZABLE.slice(first, last + 1)) names.add(name);
+  }
+  return FREEZABLE.filter((name) => names.has(name));
 };
 
 function integer(text: string, low: number, what: string, high = Number.MAX_SAFE_INTEGER): number {

@@ -1,8 +1,12 @@
-import { PRESETS, type PresetName } from '../models/presets.js';
+import { LAST_LAYER, PRESETS, type PresetName } from '../models/presets.js';
 
 export type OptimizerName = 'adam' | 'sgd';
 
 export const PRESET_NAMES = Object.keys(PRESETS) as PresetName[];
+/** The layers with parameters, which all presets name alike, but the last: it has to learn. */
+export const FREEZABLE: readonly string[] = PRESETS.paper.layers
+  .filter(({ kind, name }) => (kind === 'conv' || kind === 'linear') && name !== LAST_LAYER)
+  .map(({ name }) => name);
 export const OPTIMIZERS: readonly OptimizerName[] = ['adam', 'sgd'];
 
 /**

@@ -11,8 +11,17 @@ import {
 import { type ColourNoise, expectColourNoise } from '../data/colour.js';
 import { CONVOLUTION_DEFAULTS, type ConvolutionOptions } from '../device.js';
 import { ArgumentError, expected, FileFormatError, reasonOf } from '../errors.js';
+import type { AlexNetConfig } from '../models/alexnet.js';
 import { INITS, type Init, type PresetName } from '../models/presets.js';
-import { OPTIMIZERS, type OptimizerName, PHOTOS, PRESET_NAMES, photosBatch, SHAPES } from './recipes.js';
+import {
+  FREEZABLE,
+  OPTIMIZERS,
+  type OptimizerName,
+  PHOTOS,
+  PRESET_NAMES,
+  photosBatch,
+  SHAPES,
+} from './recipes.js';
 import type { TrainOptions } from './train.js';
 
 /**
@@ -25,6 +34,10 @@ export interface Settings {
   val: string | null;
   trainPictures: number;
   valPictures: number;
+  /** The model that it started from, absolute; null for none. */
+  from: string | null;
+  /** Layers that keep their weights. */
+  freeze: readonly string[];
   preset: PresetName;
   init: Init;
   dropout: number;
@@ -67,13 +80,26 @@ export function foldersOf({ data, val }: TrainOptions): DataFolders | null {
   return { data: resolve(data), val: resolve(val) };
 }
 
-/** The settings of a new run: what was given, and the recipe for the rest. */
+/**
+ * The settings of a new run: what was given, and the recipe for the rest.
+ * @param start the model of `--from`
+ * @throws {ArgumentError} for options that do not go together
+ */
 export function newSettings(
   given: TrainOptions,
   folders: DataFolders | null,
   pictures: Pick<Settings, 'trainPictures' | 'valPictures'>,
+  start?: Pick<AlexNetConfig, 'preset' | 'dropout'>,
   colourNoise: ColourNoise | null = null,
 ): Settings {
+  if (given.freeze !== undefined && start === undefined)
+    throw new ArgumentError(
+      '--freeze needs --from: layers that were never trained would stay as they were drawn',
+    );
+  if (start !== undefined && given.preset !== undefined && given.preset !== start.preset)
+    throw new ArgumentError(
+      expected(`${start.preset}, as the model of --from has,`, '--preset', given.preset),
+    );
   const recipe = folders === null ? SHAPES : { ...PHOTOS, batch: photosBatch(pictures.trainPictures) };
   const optimizer = given.optimizer ?? recipe.optimizer;
   return {
@@ -81,9 +107,11 @@ export function newSettings(
     val: folders?.val ?? null,
     trainPictures: pictures.trainPictures,
     valPictures: pictures.valPictures,
-    preset: given.preset ?? recipe.preset,
+    from: given.from === undefined ? null : resolve(given.from),
+    freeze: given.freeze ?? [],
+    preset: start?.preset ?? given.preset ?? recipe.preset,
     init: given.init ?? recipe.init,
-    dropout: recipe.dropout,
+    dropout: start?.dropout ?? recipe.dropout,
     epochs: given.epochs ?? recipe.epochs,
     batch: given.batch ?? recipe.batch,
     optimizer,
@@ -115,6 +143,12 @@ function withGiven(
 /** What changes the numbers, so that it may not change on the way. */
 const FIXED = ['preset', 'init', 'batch', 'optimizer', 'lr', 'seed'] as const;
 
+function unchangeable(name: string, saved: unknown, given: unknown): ArgumentError {
+  return new ArgumentError(
+    `${expected(String(saved ?? 'none'), `--${name}`, given)}: it may not change on --resume`,
+  );
+}
+
 /**
  * The settings of a run that goes on, and which of them changed.
  * @throws {ArgumentError} that names an option that may not change
@@ -125,17 +159,15 @@ export function resumedSettings(
 ): { settings: Settings; changes: string[] } {
   for (const name of FIXED) {
     if (given[name] !== undefined && given[name] !== saved[name]) {
-      throw new ArgumentError(
-        `${expected(String(saved[name]), `--${name}`, given[name])}: it may not change on --resume`,
-      );
+      throw unchangeable(name, saved[name], given[name]);
     }
   }
-  if (given.colourNoise !== undefined && given.colourNoise !== saved.colourNoise?.kind) {
-    const kind = saved.colourNoise?.kind ?? 'none';
-    throw new ArgumentError(
-      `${expected(kind, '--colour-noise', given.colourNoise)}: it may not change on --resume`,
-    );
-  }
+  if (given.colourNoise !== undefined && given.colourNoise !== saved.colourNoise?.kind)
+    throw unchangeable('colour-noise', saved.colourNoise?.kind ?? null, given.colourNoise);
+  if (given.from !== undefined && resolve(given.from) !== saved.from)
+    throw unchangeable('from', saved.from, given.from);
+  if (given.freeze !== undefined && given.freeze.join() !== saved.freeze.join())
+    throw unchangeable('freeze', saved.freeze.join() || null, given.freeze.join());
   if (saved.data === null && (given.data !== undefined || given.val !== undefined)) {
     throw new ArgumentError(
       'The run to resume learns the drawn shapes: --data and --val may not change on --resume',
@@ -175,6 +207,8 @@ export function parseSettings(notes: Readonly<Record<string, unknown>> | undefin
       val: nullOr(notes.val, (value) => expectString('val', value)),
       trainPictures: expectInteger('trainPictures', notes.trainPictures, 1),
       valPictures: expectInteger('valPictures', notes.valPictures, 1),
+      from: nullOr(notes.from, (value) => expectString('from', value)),
+      freeze: parseLayers(notes.freeze),
       preset: expectOneOf('preset', notes.preset, PRESET_NAMES),
       init: expectOneOf('init', notes.init, INITS),
       dropout: expectInRange('dropout', notes.dropout, 0, 1, true),
@@ -195,6 +229,11 @@ export function parseSettings(notes: Readonly<Record<string, unknown>> | undefin
   } catch (cause) {
     throw new FileFormatError(`${reasonOf(cause)} in the settings of ${path}`, { cause });
   }
+}
+
+function parseLayers(value: unknown): string[] {
+  if (!Array.isArray(value)) throw new ArgumentError(expected('array of layers', 'freeze', value));
+  return value.map((name, i) => expectOneOf(`freeze[${i}]`, name, FREEZABLE));
 }
 
 function parseConvolutions(value: unknown): Settings['convolutions'] {

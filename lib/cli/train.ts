@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander';
 import { COLOUR_NOISES, type ColourNoise } from '../data/colour.js';
 import { INITS, type Init, type PresetName } from '../models/presets.js';
 import { addDeviceOptions, type DeviceOptions } from './device.js';
-import { examples, positiveInteger, positiveNumber, seed } from './options.js';
+import { examples, layers, positiveInteger, positiveNumber, seed } from './options.js';
 import { OPTIMIZERS, type OptimizerName, PHOTOS, PRESET_NAMES, SHAPES } from './recipes.js';
 
 /** The options that were given. */
@@ -18,6 +18,8 @@ export interface TrainOptions extends DeviceOptions {
   seed?: number;
   colourNoise?: ColourNoise['kind'];
   out?: string;
+  from?: string;
+  freeze?: string[];
   resume?: string;
   strict?: boolean;
   json?: boolean;
@@ -42,6 +44,12 @@ export function addTrain(program: Command): void {
       ),
     )
     .addOption(choice('--init <name>', 'initial weights', INITS, SHAPES.init))
+    .option(
+      '--from <path>',
+      'start from a trained model, file or folder: its preset, preprocessing and weights; the last layer anew ' +
+        'where the classes are others',
+    )
+    .option('--freeze <layers>', 'of --from, kept as they are: conv1,conv2 or conv1..conv5', layers)
     .option(
       '--epochs <n>',
       `times through the training pictures (default: ${SHAPES.epochs} of shapes, ${PHOTOS.epochs} of --data)`,
@@ -81,6 +89,10 @@ export function addTrain(program: Command): void {
       examples(
         ['alexnet train', 'ten classes of drawn shapes, in a few minutes'],
         ['alexnet train --data photos/train --val photos/val --out runs/photos', 'your own pictures'],
+        [
+          'alexnet train --from runs/imagenet --freeze conv1..conv5 --data photos/train --val photos/val --out runs/photos',
+          'fine-tune a trained model',
+        ],
         ['alexnet train --resume runs/photos --epochs 20', 'go on, for longer'],
         ['alexnet train --json > log.jsonl', 'the figures of every step'],
       ),

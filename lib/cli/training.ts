@@ -1,19 +1,20 @@
-import { mkdtemp, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { Dataset } from '../data/dataset.js';
 import type { ImageFolderOptions } from '../data/folder.js';
 import { Loader } from '../data/loader.js';
-import { ArgumentError, reasonOf } from '../errors.js';
-import { exists, makeFolder } from '../io/folder.js';
+import { ArgumentError } from '../errors.js';
+import { exists } from '../io/folder.js';
 import { AlexNet } from '../models/alexnet.js';
-import type { PresetName } from '../models/presets.js';
+import { PRESETS } from '../models/presets.js';
 import { Adam, type Optimizer, type Schedule, SGD, WarmupLinearDecay } from '../optim/index.js';
 import type { EndEvent } from '../train/events.js';
 import { ModelFile } from '../train/model_file.js';
-import { decodingOf, preprocessingOf } from '../train/preprocessing.js';
+import { decodingOf, type Preprocessing, preprocessingOf } from '../train/preprocessing.js';
 import { type Resumed, Trainer } from '../train/trainer.js';
 import { parseTrainingState } from '../train/training_state.js';
 import { type Data, drawnShapes, openFolders } from './data.js';
 import { openDevice } from './device.js';
+import { writableFolder } from './folder.js';
 import { count, describeSkipped, teller, writeLine } from './output.js';
 import { BarProgress, describeValidation, JsonProgress, LineProgress, type Progress } from './progress.js';
 import { PHOTOS, SHAPES } from './recipes.js';
@@ -29,6 +30,10 @@ interface Run {
   out: string;
   json: boolean;
   strict: boolean;
+  /** Undefined: measured on the training data. */
+  preprocessing: Preprocessing | undefined;
+  /** To start from. */
+  start?: ModelFile;
   /** To go on from, and what is no longer as it was. */
   checkpoint?: ModelFile;
   changes?: readonly string[];
@@ -44,30 +49,40 @@ async function start(given: TrainOptions): Promise<void> {
   const tell = teller(json);
   const folders = foldersOf(given);
   openDevice(given);
+  await using from = given.from === undefined ? undefined : await ModelFile.open(given.from);
+  const preset = from?.info.model.preset ?? given.preset ?? PHOTOS.preset;
+  const preprocessing = from?.info.preprocessing ?? preprocessingOf(preset);
   const data =
-    folders === null
-      ? drawnShapes(SHAPES)
-      : await openFolders(folders, strict, decoding(given.preset ?? PHOTOS.preset));
+    folders === null ? drawnShapes(SHAPES) : await openFolders(folders, strict, decoding(preprocessing));
   const kind = given.colourNoise;
   if (kind !== undefined && folders === null)
     throw new ArgumentError('--colour-noise needs --data: the colours of the drawn shapes are drawn anyway');
-  const settings = newSettings(
-    given,
-    folders,
-    { trainPictures: data.train.length, valPictures: data.validation.length },
+  const colourNoise =
     kind === undefined || folders === null
       ? null
-      : await colourNoiseOf(kind, folders.data, data.train, strict),
-  );
+      : await colourNoiseOf(kind, folders.data, data.train, strict);
+  const pictures = { trainPictures: data.train.length, valPictures: data.validation.length };
+  const settings = newSettings(given, folders, pictures, from?.info.model, colourNoise);
   const out = await writableFolder(given.out ?? (folders === null ? SHAPES : PHOTOS).out);
   if (await exists(join(out, 'last.safetensors'))) tell(`The checkpoints in ${out} will be replaced`);
-  await run({ settings, data, out, json, strict });
+  const ofShapes =
+    folders === null ? { ...SHAPES.preprocessing, crop: PRESETS[preset].inputSize } : undefined;
+  await run({
+    settings,
+    data,
+    preprocessing: from === undefined ? ofShapes : preprocessing,
+    out,
+    json,
+    strict,
+    ...(from === undefined ? {} : { start: from }),
+  });
 }
 
 async function resume(given: TrainOptions, folder: string): Promise<void> {
   const { json = false, strict = false } = given;
   await using checkpoint = await ModelFile.open(folder);
   const { path, info } = checkpoint;
+  const { preprocessing } = info;
   const { notes } = parseTrainingState(info.training, path);
   const { settings, changes } = resumedSettings(given, parseSettings(notes, path));
   openDevice({ device: settings.device, ...settings.convolutions });
@@ -75,12 +90,13 @@ async function resume(given: TrainOptions, folder: string): Promise<void> {
   const data =
     train === null || val === null
       ? drawnShapes(settings)
-      : await openFolders({ data: train, val }, strict, decoding(settings.preset));
+      : await openFolders({ data: train, val }, strict, decoding(preprocessing));
   const out = await writableFolder(given.out ?? dirname(path));
-  await run({ settings, data, out, json, strict, checkpoint, changes });
+  await run({ settings, data, preprocessing, out, json, strict, checkpoint, changes });
 }
 
-async function run({ settings, data, out, json, strict, checkpoint, changes = [] }: Run): Promise<void> {
+async function run({ settings, data, out, json, strict, ...given }: Run): Promise<void> {
+  const { preprocessing, start, checkpoint, changes = [] } = given;
   const { preset, init, dropout, seed, batch, epochs, threads } = settings;
   const device = openDevice({
     device: settings.device,
@@ -88,6 +104,9 @@ async function run({ settings, data, out, json, strict, checkpoint, changes = []
     ...settings.convolutions,
   });
   using model = new AlexNet({ classes: data.train.classes.length, preset, init, seed, dropout, device });
+  if (start !== undefined) await start.loadWeights(model, { lastLayer: hasClasses(start, data.train) });
+  for (const [name, parameter] of model.namedParameters())
+    parameter.requiresGrad = !settings.freeze.some((layer) => name.startsWith(`${layer}.`));
   using optimizer = makeOptimizer(settings, model);
   const loader = new Loader(data.train, { batchSize: batch, crop: model.inputSize, training: true });
   const progress = makeProgress(json, epochs);
@@ -98,7 +117,7 @@ async function run({ settings, data, out, json, strict, checkpoint, changes = []
     schedule: makeSchedule(settings, loader.batches),
     train: data.train,
     validation: data.validation,
-    ...(settings.data === null ? { preprocessing: { ...SHAPES.preprocessing, crop: model.inputSize } } : {}),
+    ...(preprocessing === undefined ? {} : { preprocessing }),
     batchSize: batch,
     seed,
     colourNoise: settings.colourNoise ?? undefined,
@@ -117,6 +136,7 @@ async function run({ settings, data, out, json, strict, checkpoint, changes = []
     }
     const say = json || trainer.epoch >= epochs ? () => {} : writeLine;
     for (const line of describe(settings, data, model, loader.batches)) say(line);
+    if (start !== undefined) for (const line of describeStart(start, data.train, settings)) say(line);
     const { result: end, status } = await stoppable((signal) => trainer.fit(epochs, { signal }));
     progress.close();
     for (const line of describeEnd(end, savedBest)) say(line);
@@ -126,9 +146,13 @@ async function run({ settings, data, out, json, strict, checkpoint, changes = []
   }
 }
 
-function decoding(preset: PresetName): ImageFolderOptions {
-  const preprocessing = preprocessingOf(preset);
+function decoding(preprocessing: Preprocessing | undefined): ImageFolderOptions {
   return preprocessing === undefined ? {} : decodingOf(preprocessing);
+}
+
+/** Whether they are the model's classes, in its order. */
+function hasClasses({ info }: ModelFile, { classes }: Dataset): boolean {
+  return classes.length === info.classes.length && classes.every((name, i) => name === info.classes[i]);
 }
 
 function makeOptimizer({ optimizer, lr, momentum, weightDecay }: Settings, model: AlexNet): Optimizer {
@@ -149,23 +173,6 @@ function makeProgress(json: boolean, epochs: number): Progress {
   return process.stderr.isTTY ? new BarProgress(epochs) : new LineProgress(epochs);
 }
 
-/**
- * Makes the folder and tries it, so that no epoch is lost to a folder that cannot be written.
- * @throws {ArgumentError}
- */
-async function writableFolder(folder: string): Promise<string> {
-  try {
-    await makeFolder(folder);
-    await rmdir(await mkdtemp(join(folder, '.writable-')));
-    return folder;
-  } catch (cause) {
-    throw new ArgumentError(
-      `Expected folder that can be written for --out but received ${folder} (${reasonOf(cause)})`,
-      { cause },
-    );
-  }
-}
-
 function describe(settings: Settings, { train, validation }: Data, model: AlexNet, steps: number): string[] {
   const { data, preset, init, dropout, optimizer, lr, epochs } = settings;
   const batch = Math.min(settings.batch, train.length);
@@ -181,6 +188,14 @@ function describe(settings: Settings, { train, validation }: Data, model: AlexNe
     lines.push(`  a batch of ${settings.batch} would be more than there are: all are one`);
   if (leftOver > 0) lines.push(`  ${leftOver} pictures are left over in each epoch, others each time`);
   return lines;
+}
+
+function describeStart(start: ModelFile, data: Dataset, { freeze }: Settings): string[] {
+  const last = hasClasses(start, data) ? 'the last layer too' : 'the last layer anew, for other classes';
+  return [
+    `  starting from ${start.path}, ${last}`,
+    ...(freeze.length > 0 ? [`  frozen: ${freeze.join(', ')}`] : []),
+  ];
 }
 
 function describeResumed(

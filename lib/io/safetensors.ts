@@ -1,15 +1,13 @@
-import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
-import { ArgumentError, expected, FileFormatError, reasonOf } from '../errors.js';
+import type { FileHandle } from 'node:fs/promises';
+import { ArgumentError, expected } from '../errors.js';
+import { formatError, openFile, quote, readFully, writeFully } from './file.js';
 import {
   ARRAYS,
   byteLength,
   type Dtype,
-  formatError,
   type Header,
   MAX_HEADER_BYTES,
   parseHeader,
-  quote,
   type TensorInfo,
 } from './safetensors_header.js';
 
@@ -21,8 +19,8 @@ export type TensorData<D extends Dtype = Dtype> = InstanceType<(typeof ARRAYS)[D
 export interface TensorEntry {
   readonly dtype: Dtype;
   readonly shape: readonly number[];
-  /** The array that dtype asks for. A function is called when its tensor is due: only one need be in memory. */
-  readonly data: NodeJS.TypedArray | (() => Promise<NodeJS.TypedArray>);
+  /** Arrays of what dtype asks for: one, or those that a function yields when its tensor is due, one after the other. */
+  readonly data: NodeJS.TypedArray | (() => AsyncIterable<NodeJS.TypedArray>);
 }
 
 /** What a tensor is expected to be. */
@@ -30,8 +28,6 @@ export interface TensorKind<D extends Dtype = Dtype> {
   readonly dtype: D;
   readonly shape: readonly number[];
 }
-
-const CHUNK_BYTES = 16 * 2 ** 20;
 
 /**
  * Writes a safetensors file at the handle's position, tensor after tensor. As the reference implementation does, larger
@@ -47,17 +43,28 @@ export async function writeSafetensors(
     ([, a], [, b]) => ARRAYS[b.dtype].BYTES_PER_ELEMENT - ARRAYS[a.dtype].BYTES_PER_ELEMENT,
   );
   await writeFully(file, formatHeader(ordered, metadata));
-  for (const [name, { dtype, shape, data }] of ordered) {
-    const array = typeof data === 'function' ? await data() : data;
-    const type = ARRAYS[dtype];
-    if (!(array instanceof type) || array.byteLength !== byteLength(dtype, shape)) {
-      const what = `${type.name} for ${dtype} of shape [${shape.join(', ')}]`;
-      throw new ArgumentError(
-        `Expected ${what} for ${quote(name)} but received ${array.constructor.name} of length ${array.length}`,
-      );
-    }
+  for (const [name, entry] of ordered) await writeTensor(file, name, entry);
+}
+
+async function writeTensor(
+  file: FileHandle,
+  name: string,
+  { dtype, shape, data }: TensorEntry,
+): Promise<void> {
+  const type = ARRAYS[dtype];
+  let length = 0;
+  for await (const array of typeof data === 'function' ? data() : [data]) {
+    length += array.length;
+    if (!(array instanceof type)) throw unlike(name, dtype, shape, array.constructor.name, length);
     await writeFully(file, new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
   }
+  if (length * type.BYTES_PER_ELEMENT !== byteLength(dtype, shape))
+    throw unlike(name, dtype, shape, type.name, length);
+}
+
+function unlike(name: string, dtype: Dtype, shape: readonly number[], type: string, length: number): Error {
+  const what = `${ARRAYS[dtype].name} for ${dtype} of shape [${shape.join(', ')}]`;
+  return new ArgumentError(`Expected ${what} for ${quote(name)} but received ${type} of length ${length}`);
 }
 
 function formatHeader(
@@ -90,13 +97,6 @@ function formatHeader(
   return buffer;
 }
 
-async function writeFully(file: FileHandle, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.length; ) {
-    const { bytesWritten } = await file.write(bytes, at, Math.min(CHUNK_BYTES, bytes.length - at));
-    at += bytesWritten;
-  }
-}
-
 /**
  * A safetensors file, its header read and checked against the file's size, its tensors read when asked for. What is
  * read stays consistent when the path is saved to anew by `writeAtomically`.
@@ -119,27 +119,13 @@ export class SafetensorsFile implements AsyncDisposable {
 
   /** @throws FileFormatError also where there is no such file, or none that may be read */
   static async open(path: string): Promise<SafetensorsFile> {
-    let file: FileHandle;
+    const { file, size } = await openFile(path, 'a safetensors file');
     try {
-      // Without O_NONBLOCK, opening a FIFO would wait for its writer.
-      file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    } catch (error) {
-      throw new FileFormatError(`Expected a safetensors file at ${path} but received ${reasonOf(error)}`, {
-        cause: error,
-      });
-    }
-    try {
-      const stat = await file.stat();
-      if (!stat.isFile()) {
-        const kind = stat.isDirectory() ? 'a folder' : 'a special file';
-        throw new FileFormatError(`Expected a safetensors file at ${path} but received ${kind}`);
-      }
-      if (stat.size < 8)
-        throw formatError('at least 8 bytes', 'the safetensors header', path, String(stat.size));
+      if (size < 8) throw formatError('at least 8 bytes', 'the safetensors header', path, String(size));
       const length = Buffer.alloc(8);
       await readFully(file, length, 0, path);
       const headerBytes = length.readBigUInt64LE();
-      const most = Math.min(MAX_HEADER_BYTES, stat.size - 8);
+      const most = Math.min(MAX_HEADER_BYTES, size - 8);
       if (headerBytes > most) {
         const length = `${headerBytes}: it is no safetensors file, or a damaged one`;
         throw formatError(`at most ${most} bytes`, 'the safetensors header', path, length);
@@ -147,7 +133,7 @@ export class SafetensorsFile implements AsyncDisposable {
       const dataStart = 8 + Number(headerBytes);
       const bytes = new Uint8Array(Number(headerBytes));
       await readFully(file, bytes, 8, path);
-      return new SafetensorsFile(path, file, parseHeader(bytes, stat.size - dataStart, path), dataStart);
+      return new SafetensorsFile(path, file, parseHeader(bytes, size - dataStart, path), dataStart);
     } catch (error) {
       await file.close();
       throw error;
@@ -160,12 +146,7 @@ export class SafetensorsFile implements AsyncDisposable {
    * @throws FileFormatError
    */
   expectTensor(name: string, expected?: TensorKind): TensorInfo {
-    const info = this.tensors.get(name);
-    if (info === undefined) throw formatError('a tensor', quote(name), this.path, 'none of that name');
-    if (expected !== undefined && describe(info) !== describe(expected)) {
-      throw formatError(describe(expected), quote(name), this.path, describe(info));
-    }
-    return info;
+    return expectKind(this.tensors.get(name), expected, name, this.path);
   }
 
   /**
@@ -215,19 +196,24 @@ export class SafetensorsFile implements AsyncDisposable {
   }
 }
 
-function describe({ dtype, shape }: TensorKind): string {
-  return `${dtype} of shape [${shape.join(', ')}]`;
+/**
+ * A tensor that was found, or not, in a file.
+ * @param expected refuses another dtype or shape
+ * @throws {FileFormatError}
+ */
+export function expectKind<T extends TensorKind>(
+  found: T | undefined,
+  expected: TensorKind | undefined,
+  name: string,
+  path: string,
+): T {
+  if (found === undefined) throw formatError('a tensor', quote(name), path, 'none of that name');
+  if (expected !== undefined && describe(found) !== describe(expected)) {
+    throw formatError(describe(expected), quote(name), path, describe(found));
+  }
+  return found;
 }
 
-async function readFully(
-  file: FileHandle,
-  bytes: Uint8Array<ArrayBuffer>,
-  position: number,
-  path: string,
-): Promise<void> {
-  for (let at = 0; at < bytes.length; ) {
-    const { bytesRead } = await file.read(bytes, at, Math.min(CHUNK_BYTES, bytes.length - at), position + at);
-    if (bytesRead === 0) throw formatError(`${bytes.length} bytes`, `byte ${position}`, path, String(at));
-    at += bytesRead;
-  }
+function describe({ dtype, shape }: TensorKind): string {
+  return `${dtype} of shape [${shape.join(', ')}]`;
 }

@@ -1,4 +1,5 @@
-import { FileFormatError } from '../errors.js';
+import type { FileFormatError } from '../errors.js';
+import { formatError, quote } from './file.js';
 
 /** What the elements of a tensor are in a file; 16-bit floats are read and written as their bits. */
 export const ARRAYS = {
@@ -37,18 +38,8 @@ export interface Header {
 /** The reference implementation's limit. */
 export const MAX_HEADER_BYTES = 100_000_000;
 /** NumPy's limit. With the next it keeps a hostile header from costing many times its length. */
-const MAX_DIMENSIONS = 64;
+export const MAX_DIMENSIONS = 64;
 const MAX_NAMES = 2 ** 17;
-
-/** The message of everything wrong with a file. */
-export function formatError(what: string, name: string, path: string, received: string): FileFormatError {
-  return new FileFormatError(`Expected ${what} for ${name} in ${path} but received ${received}`);
-}
-
-/** A name of a file's own choosing, fit for a message. */
-export function quote(name: string): string {
-  return JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}…` : name);
-}
 
 /**
  * Parses and checks a header of `bytes`, whose data are `dataBytes` long. Exactly what the format allows is read:

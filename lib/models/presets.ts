@@ -60,7 +60,9 @@ function features(groups: number, alpha: number): Layer[] {
   ];
 }
 
-const output: Layer = { kind: 'linear', name: 'fc8', outputs: null, relu: false, paperBias: 0 };
+/** Of every preset. */
+export const LAST_LAYER = 'fc8';
+const output: Layer = { kind: 'linear', name: LAST_LAYER, outputs: null, relu: false, paperBias: 0 };
 
 export const PRESETS = {
   /**

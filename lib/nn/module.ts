@@ -23,18 +23,18 @@ export abstract class Module {
   }
 
   /**
-   * What is directly in this module, in the order in which its properties were defined: tensors that require a
-   * gradient, modules, and arrays' modules by name and index. A module that keeps others elsewhere overrides it.
+   * What is directly in this module, in the order in which its properties were defined: parameters, which are tensors that
+   * require a gradient or did before they were frozen, modules, and arrays' modules by name and index. A module that keeps others elsewhere overrides it.
    */
   *members(): Iterable<readonly [string, Module | Tensor]> {
     for (const [name, value] of Object.entries(this)) {
-      if (value instanceof Module || (value instanceof Tensor && value.requiresGrad)) yield [name, value];
+      if (value instanceof Module || (value instanceof Tensor && value.isParameter)) yield [name, value];
       if (!Array.isArray(value)) continue;
       for (const [i, item] of value.entries()) if (item instanceof Module) yield [`${name}.${i}`, item];
     }
   }
 
-  /** Every parameter by its path, such as `conv1.weight`, in the order of {@link members}. */
+  /** Every parameter, frozen or not, by its path, such as `conv1.weight`, in the order of {@link members}. */
   *namedParameters(): Iterable<[string, Tensor]> {
     for (const [name, member] of this.members()) {
       if (member instanceof Tensor) {

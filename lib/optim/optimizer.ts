@@ -4,7 +4,10 @@ import { check, together } from '../ops/optimizer_steps.js';
 import { unscoped } from '../scope.js';
 import { Tensor, zeros } from '../tensor.js';
 
-/** Parameters with their names, as `model.namedParameters()` has them, or without: those are named by their place. */
+/**
+ * Parameters with their names, as `model.namedParameters()` has them, or without: those are named by their place. Those
+ * that require no gradient are frozen: an optimizer leaves them out.
+ */
 export type ParameterList = Iterable<Tensor | readonly [string, Tensor]>;
 
 export interface GroupOptions {
@@ -139,6 +142,7 @@ function entriesOf(
   const entries: Entry[] = [];
   const names = new Set<string>();
   const tensors = new Set<Tensor>();
+  let place = 0;
   for (const item of iterable<Tensor | readonly [string, Tensor] | ParameterGroup>(params)) {
     const group: ParameterGroup = isGroup(item) ? item : { params: [item] };
     const lr = expectInRange('lr', group.lr ?? defaults.lr, 0, Number.MAX_VALUE);
@@ -149,16 +153,20 @@ function entriesOf(
       Number.MAX_VALUE,
     );
     for (const element of iterable(group.params)) {
-      const [name, parameter] = Array.isArray(element) ? element : [String(entries.length), element];
+      const [name, parameter] = Array.isArray(element) ? element : [String(place), element];
+      place++;
       if (!(parameter instanceof Tensor)) throw new ArgumentError(expected('tensor', name, parameter));
       if (names.has(name) || tensors.has(parameter))
         throw new ArgumentError(expected('each parameter once', 'params', name));
       names.add(name);
       tensors.add(parameter);
-      entries.push({ name, parameter, lr, weightDecay });
+      if (parameter.requiresGrad) entries.push({ name, parameter, lr, weightDecay });
     }
   }
-  if (entries.length === 0) throw new ArgumentError(expected('at least one parameter', 'params', 0));
+  if (entries.length === 0) {
+    const what = 'at least one parameter that requires a gradient';
+    throw new ArgumentError(expected(what, 'params', 0));
+  }
   return entries;
 }
 

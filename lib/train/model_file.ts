@@ -7,13 +7,14 @@ import { exists } from '../io/folder.js';
 import { SafetensorsFile, type TensorEntry, writeSafetensors } from '../io/safetensors.js';
 import { AlexNet } from '../models/alexnet.js';
 import { parameterShapes } from '../models/parameters.js';
+import { LAST_LAYER } from '../models/presets.js';
 import type { Optimizer } from '../optim/optimizer.js';
 import type { Shape, Tensor } from '../tensor.js';
 import { formatInfo, type ModelInfo, parseInfo } from './model_info.js';
 
 const OPTIMIZER_PREFIX = 'optimizer/';
 /** So much of a tensor is read, and copied to the device in one turn of the event loop. */
-const PIECE_ELEMENTS = 1 << 19;
+export const PIECE_ELEMENTS = 1 << 19;
 
 /**
  * Writes weights, and the optimizer's state if there is one. Training has to pause meanwhile: tensors are read from the
@@ -37,7 +38,13 @@ export async function saveModelFile(
 }
 
 function entry(tensor: Tensor): TensorEntry {
-  return { dtype: 'F32', shape: tensor.shape, data: () => tensor.data() };
+  return {
+    dtype: 'F32',
+    shape: tensor.shape,
+    async *data() {
+      yield await tensor.data();
+    },
+  };
 }
 
 /** A model file whose header was read and checked: it holds exactly the weights of the model that it describes. */
@@ -83,16 +90,19 @@ export class ModelFile implements AsyncDisposable {
 
   /**
    * Overwrites the weights of a model of the file's preset and number of classes.
+   * @param options.lastLayer false leaves the last layer as it is, for other classes, of any number. Default true
    * @throws {ArgumentError} for another, which stays as it was
    */
-  async loadWeights(model: AlexNet): Promise<void> {
-    for (const key of ['preset', 'classes'] as const) {
+  async loadWeights(model: AlexNet, { lastLayer = true }: { lastLayer?: boolean } = {}): Promise<void> {
+    for (const key of lastLayer ? (['preset', 'classes'] as const) : (['preset'] as const)) {
       const [ours, theirs] = [this.info.model[key], model.config[key]];
       if (ours !== theirs) {
         throw new ArgumentError(expected(`${ours}, as ${this.path} has,`, `the model's ${key}`, theirs));
       }
     }
-    await this.#loadInto(new Map(model.namedParameters()), '');
+    const parameters = [...model.namedParameters()];
+    const isLoaded = (name: string): boolean => lastLayer || !name.startsWith(`${LAST_LAYER}.`);
+    await this.#loadInto(new Map(parameters.filter(([name]) => isLoaded(name))), '');
   }
 
   /**
@@ -109,6 +119,12 @@ export class ModelFile implements AsyncDisposable {
     const targets = [...optimizer.stateTensors()];
     const shapes = new Map(targets.map(([name, { shape }]) => [OPTIMIZER_PREFIX + name, shape]));
     expectTensors(this.#file, shapes, (name) => !isWeight(name), 'this optimizer');
+  }
+
+  /** A parameter's numbers, `elements` at a time. All are in the same memory: each is valid until the next is asked for. */
+  readPieces(name: string, elements: number): AsyncIterable<Float32Array> {
+    const { shape } = this.#file.expectTensor(name);
+    return this.#file.readPieces(name, { dtype: 'F32', shape }, elements);
   }
 
   async #loadInto(targets: ReadonlyMap<string, Tensor>, prefix: string): Promise<void> {

@@ -3,7 +3,8 @@ import { type ColourNoise, NOISE_GAINS } from '../data/colour.js';
 import { type DecodeOptions, RESIZE_KERNELS, type ResizeKernel } from '../data/decode.js';
 import type { Device } from '../device.js';
 import { ArgumentError, expected } from '../errors.js';
-import type { PresetName } from '../models/presets.js';
+import { PRESETS, type PresetName } from '../models/presets.js';
+import type { TorchPreset } from '../models/torch_names.js';
 import { prepareImages } from '../ops/index.js';
 import { unscoped } from '../scope.js';
 import { empty, type Tensor, tensor } from '../tensor.js';
@@ -39,16 +40,21 @@ export function expectPreprocessing(value: unknown): Preprocessing {
   };
 }
 
-/**
- * What a preset's weights take, whatever the data are; undefined where it is measured on the training data.
- * torchvision: what `AlexNet_Weights.IMAGENET1K_V1.transforms()` does.
- */
+/** What a preset's weights take, whatever the data are; undefined where it is measured on the training data. */
 export function preprocessingOf(preset: PresetName): Preprocessing | undefined {
-  if (preset !== 'torchvision') return undefined;
+  return preset === 'torchvision' ? torchPreprocessing(preset) : undefined;
+}
+
+/**
+ * What weights of ImageNet take that were trained with PyTorch. torchvision: what
+ * `AlexNet_Weights.IMAGENET1K_V1.transforms()` does. dansuh17: its `CenterCrop(227)`, of pictures of 256 pixels, and
+ * its `Normalize`.
+ */
+export function torchPreprocessing(preset: TorchPreset): Preprocessing {
   return {
     resize: 256,
     kernel: 'linear',
-    crop: 224,
+    crop: PRESETS[preset].inputSize,
     mean: [0.485 * 255, 0.456 * 255, 0.406 * 255],
     scale: [1 / (0.229 * 255), 1 / (0.224 * 255), 1 / (0.225 * 255)],
   };

@@ -52,7 +52,7 @@ export function identityOf(dataset: Dataset): DataIdentity {
 export function parseTrainingState(value: unknown, path: string): TrainingState {
   if (value === undefined) {
     throw new FileFormatError(
-      `Expected checkpoint for ${path} but received a model without the state of its training: that is in last.safetensors`,
+      `Expected checkpoint for ${path} but received a model without the state of its training, which only the last.safetensors of a run has`,
     );
   }
   try {

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { expect } from 'chai';
+import { layers } from '../../lib/cli/options.js';
 import { PHOTOS, photosBatch, SHAPES } from '../../lib/cli/recipes.js';
 import {
   foldersOf,
@@ -50,6 +51,36 @@ describe('command line: settings of a run', () => {
     expect(own).to.include({ ...given, lr: PHOTOS.lr.sgd });
   });
 
+  it('takes preset and dropout of the model that it starts from, and its layers to freeze', () => {
+    const pictures = { trainPictures: 40, valPictures: 10 };
+    const start = { preset: 'torchvision', dropout: 0.5 } as const;
+    const freeze = ['conv1', 'conv2'];
+    const tuning = newSettings({ from: 'a/run', freeze }, FOLDERS, pictures, start);
+    expect(tuning).to.deep.include({ from: resolve('a/run'), freeze, ...start, init: 'he' });
+    expect(parseSettings(JSON.parse(JSON.stringify(tuning)), 'x')).to.deep.equal(tuning);
+    expect(resumedSettings({ from: 'a/run', freeze }, tuning).changes).to.deep.equal([]);
+    expect(() => resumedSettings({ from: 'b' }, tuning)).to.throw(
+      ArgumentError,
+      /run for --from but .* on --resume/,
+    );
+    expect(() => resumedSettings({ freeze: ['conv1'] }, tuning)).to.throw(
+      ArgumentError,
+      /conv1,conv2 for --freeze but received "conv1" .*: it may not change/,
+    );
+    expect(() => newSettings({ freeze }, FOLDERS, pictures)).to.throw(ArgumentError, /--freeze needs --from/);
+    expect(() => newSettings({ from: 'a', preset: 'paper' }, FOLDERS, pictures, start)).to.throw(
+      ArgumentError,
+      /torchvision, as the model of --from has, for --preset but received "paper"/,
+    );
+  });
+
+  it('reads ranges of layers', () => {
+    expect(layers('conv1..conv3,fc6')).to.deep.equal(['conv1', 'conv2', 'conv3', 'fc6']);
+    expect(layers('fc7,conv2..conv2,conv2')).to.deep.equal(['conv2', 'fc7']);
+    for (const wrong of ['', 'conv6', 'conv1..', '..conv1', 'conv1..conv2..conv3', 'conv1...conv2', 'fc8'])
+      expect(() => layers(wrong), wrong).to.throw(/Expected layers of conv1, conv2, .* fc6, fc7/);
+  });
+
   it('makes the batch smaller for small sets', () => {
     expect([1, 245, 600, 1024, 2047, 2048, 1e6].map(photosBatch)).to.deep.equal([
       16, 16, 32, 64, 64, 128, 128,
@@ -63,10 +94,19 @@ describe('command line: settings of a run', () => {
 
   it('refuses the checkpoint of another program, and broken settings', () => {
     expect(() => parseSettings(undefined, 'x')).to.throw(FileFormatError, /"alexnet train" for x/);
-    for (const broken of [{ lr: '1' }, { preset: 'vgg' }, { batch: 0 }, { data: 3 }, { epochs: null }]) {
+    for (const broken of [
+      { lr: '1' },
+      { preset: 'vgg' },
+      { freeze: ['pool1'] },
+      { freeze: null },
+      { from: 1 },
+      { batch: 0 },
+      { data: 3 },
+      { epochs: null },
+    ]) {
       expect(() => parseSettings({ ...settings(), ...broken }, 'x'), JSON.stringify(broken)).to.throw(
         FileFormatError,
-        new RegExp(`for ${Object.keys(broken)[0]} but .* in the settings of x`),
+        new RegExp(`for ${Object.keys(broken)[0]}\\S* but .* in the settings of x`),
       );
     }
   });

@@ -25,6 +25,17 @@ const WRONG_USAGE: readonly [args: string, message: RegExp][] = [
   ['train --preset vgg', /Allowed choices are paper, dansuh17/],
   ['train --init xavier', /Allowed choices are paper, .*he, pytorch/],
   ['train --optimizer lion', /Allowed choices are adam, sgd/],
+  [
+    'train --freeze pool1',
+    /'--freeze <layers>' argument 'pool1' is invalid. Expected layers of conv1, .*fc7/,
+  ],
+  ['train --freeze conv5..conv1', /'conv5..conv1' is invalid/],
+  ['train --freeze conv1,', /'conv1,' is invalid/],
+  ['train --freeze fc8', /'fc8' is invalid/],
+  ['import --from vgg a.pth --out b', /Allowed choices are torchvision, dansuh17/],
+  ['import a.pth --out b', /required option '--from <network>' not specified/],
+  ['import --from dansuh17 --out b', /missing required argument 'file'/],
+  ['export --model a', /required option '--out <file>' not specified/],
   ['train --seed', /argument missing/],
   ['eval --data photos', /required option '--model <path>' not specified/],
   ['eval --model runs', /required option '--data <dir>' not specified/],
@@ -53,7 +64,7 @@ describe('command line: usage', () => {
     expect(outcome.status).to.equal(2);
   });
 
-  for (const command of ['', 'train', 'eval', 'predict', 'doctor', 'setup']) {
+  for (const command of ['', 'train', 'eval', 'predict', 'import', 'export', 'doctor', 'setup']) {
     it(`alexnet ${command} --help has examples`, async () => {
       const { status, stdout, stderr } = await alexnet([...command.split(' ').filter(Boolean), '--help']);
       expect(stdout).to.match(/^Usage: alexnet/);

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -37,6 +37,30 @@ export function rawSafetensors(
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(headerBytes ?? BigInt(text.length));
   return Buffer.concat([length, text, data]);
+}
+
+export type Tensors = readonly (readonly [name: string, shape: readonly number[], dtype?: string])[];
+
+/** The beginning of a safetensors file with these, and how many bytes of numbers follow. */
+export function headerOf(metadata: object, tensors: Tensors): { header: Buffer; dataBytes: number } {
+  const entries: Record<string, object> = { __metadata__: metadata };
+  let at = 0;
+  for (const [name, shape, dtype = 'F32'] of tensors) {
+    const begin = at;
+    at += shape.reduce((product, dim) => product * dim, dtype === 'F64' ? 8 : 4);
+    entries[name] = { dtype, shape, data_offsets: [begin, at] };
+  }
+  const json = Buffer.from(JSON.stringify(entries));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(json.length));
+  return { header: Buffer.concat([length, json]), dataBytes: at };
+}
+
+/** A file that begins so; the rest are zeros, a hole that takes no space on the disk. */
+export async function writeSparse(path: string, header: Uint8Array, dataBytes: number): Promise<void> {
+  await using file = await open(path, 'w');
+  await file.write(header);
+  await file.truncate(header.length + dataBytes);
 }
 
 const run = promisify(execFile);

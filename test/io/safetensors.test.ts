@@ -84,13 +84,15 @@ describe('safetensors, written and read', () => {
     expect(await file.readTensor('x')).to.deep.equal(Float32Array.of(2, 3));
   });
 
-  it('are asked for one after the other, each when the one before is in the file', async () => {
+  it('are asked for piece by piece, each when the one before is in the file', async () => {
     const path = folder.path('lazy');
     const file = await open(path, 'w');
     const sizes: number[] = [];
-    async function data(): Promise<Float32Array> {
-      sizes.push((await file.stat()).size);
-      return new Float32Array(25);
+    async function* data(): AsyncGenerator<Float32Array> {
+      for (const length of [15, 10]) {
+        sizes.push((await file.stat()).size);
+        yield new Float32Array(length);
+      }
     }
     const entry: TensorEntry = { dtype: 'F32', shape: [25], data };
     await writeSafetensors(
@@ -103,7 +105,7 @@ describe('safetensors, written and read', () => {
     );
     await file.close();
     const [first = 0] = sizes;
-    expect(sizes).to.deep.equal([first, first + 100, first + 200]);
+    expect(sizes).to.deep.equal([0, 60, 100, 160, 200, 260].map((size) => first + size));
   });
 
   it('longer than a chunk come back whole', async () => {
@@ -142,14 +144,22 @@ describe('safetensors, written and read', () => {
   });
 
   it('are refused by the writer where they are not what dtype and shape say', async () => {
+    const pieces = (...arrays: NodeJS.TypedArray[]) =>
+      async function* () {
+        yield* arrays;
+      };
     const cases: [Record<string, TensorEntry>, RegExp][] = [
+      [
+        { x: { dtype: 'F32', shape: [2], data: pieces(new Float32Array(1), new Uint8Array(1)) } },
+        /but received Uint8Array of length 2/,
+      ],
       [
         { x: { dtype: 'F32', shape: [3], data: new Float32Array(2) } },
         /Float32Array for F32 of shape \[3\] for "x" but received Float32Array of length 2/,
       ],
       [{ x: { dtype: 'F32', shape: [2], data: new Int32Array(2) } }, /but received Int32Array of length 2/],
       [
-        { x: { dtype: 'F32', shape: [2], data: async () => new Float32Array(3) } },
+        { x: { dtype: 'F32', shape: [2], data: pieces(new Float32Array(1), new Float32Array(2)) } },
         /but received Float32Array of length 3/,
       ],
       [

@@ -55,6 +55,15 @@ describe('Module', () => {
     expect(parameters.every((parameter) => parameter.requiresGrad)).to.equal(true);
   });
 
+  it('keeps parameters that are frozen, and frees them', () => {
+    using mixed = new Mixed();
+    for (const parameter of mixed.parameters()) parameter.requiresGrad = false;
+    expect([...mixed.namedParameters()].map(([name]) => name)).to.deep.equal(MIXED);
+    mixed.dispose();
+    expect(mixed.gain.disposed).to.equal(true);
+    expect(mixed.constant.disposed).to.equal(false);
+  });
+
   it('has no bias where it is switched off', () => {
     using conv = new Conv2d(1, 1, { kernelSize: 1, bias: false });
     expect(conv.bias).to.equal(null);

@@ -206,6 +206,20 @@ describe('optimizers', () => {
     expect(w.disposed).to.equal(false);
   });
 
+  it('leave frozen parameters alone, and the names of the others as they are', async () => {
+    using w = parameter([1]);
+    using frozen = parameter([2]);
+    frozen.requiresGrad = false;
+    for (const optimizer of [new SGD([frozen, w], { lr: 1 }), new Adam([frozen, w], { lr: 1 })]) {
+      expect([...optimizer.parameters()]).to.deep.equal([w]);
+      expect([...optimizer.stateTensors()].map(([name]) => name.split('/')[1]))
+        .to.include('1')
+        .and.not.to.include('0');
+      optimizer.dispose();
+    }
+    expect(() => new SGD([frozen], { lr: 1 })).to.throw(ArgumentError, /requires a gradient/);
+  });
+
   describe('refuse', () => {
     let w: Tensor;
     before(() => {
@@ -224,7 +238,11 @@ describe('optimizers', () => {
         () => new SGD([{ parameters: [w] } as never], { lr: 1 }),
         /Expected tensor for 0/,
       ],
-      ['no parameters', () => new SGD([], { lr: 1 }), /at least one parameter for params but received 0/],
+      [
+        'no parameters',
+        () => new SGD([], { lr: 1 }),
+        /at least one parameter that requires a gradient for params but received 0/,
+      ],
       [
         'a name twice',
         () =>

@@ -1,4 +1,4 @@
-import { mkdir, open, readdir, truncate } from 'node:fs/promises';
+import { mkdir, readdir, truncate } from 'node:fs/promises';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import {
@@ -12,14 +12,13 @@ import {
   type ModelInfo,
   type Optimizer,
   SGD,
-  type Shape,
   saveModelFile,
   type Tensor,
   tensor,
 } from '../../lib/index.js';
 import { parameterShapes } from '../../lib/models/parameters.js';
 import { formatInfo } from '../../lib/train/model_info.js';
-import { temporaryFolder } from '../io/files.js';
+import { headerOf, type Tensors, temporaryFolder, writeSparse } from '../io/files.js';
 import { mutations, RUNS } from '../io/mutations.js';
 
 const INFO: ModelInfo = {
@@ -35,29 +34,6 @@ const INFO: ModelInfo = {
 };
 const MODEL = JSON.stringify(INFO.model);
 const SHAPES = [...parameterShapes(INFO.model)];
-
-type Tensors = readonly (readonly [name: string, shape: Shape, dtype?: string])[];
-
-function headerOf(metadata: object, tensors: Tensors): { header: Buffer; dataBytes: number } {
-  const entries: Record<string, object> = { __metadata__: metadata };
-  let at = 0;
-  for (const [name, shape, dtype = 'F32'] of tensors) {
-    const begin = at;
-    at += shape.reduce((product, dim) => product * dim, dtype === 'F64' ? 8 : 4);
-    entries[name] = { dtype, shape, data_offsets: [begin, at] };
-  }
-  const json = Buffer.from(JSON.stringify(entries));
-  const length = Buffer.alloc(8);
-  length.writeBigUInt64LE(BigInt(json.length));
-  return { header: Buffer.concat([length, json]), dataBytes: at };
-}
-
-/** A file that begins so; the rest are zeros, a hole that takes no space on the disk. */
-async function writeSparse(path: string, header: Uint8Array, dataBytes: number): Promise<void> {
-  await using file = await open(path, 'w');
-  await file.write(header);
-  await file.truncate(header.length + dataBytes);
-}
 
 /** The message of the error of that class with which a promise rejects. */
 async function rejection(
@@ -328,6 +304,20 @@ describe('model files', function () {
     }
   });
 
+  it('are loaded but for the last layer into a model of other classes', async () => {
+    await using file = await ModelFile.open(await write(formatInfo(INFO)));
+    using model = new AlexNet({ classes: 4, init: 'paper' });
+    await file.loadWeights(model, { lastLayer: false });
+    for (const [name, parameter] of model.namedParameters()) {
+      const isZero = (await parameter.data()).every((value) => value === 0);
+      expect(isZero, name).to.equal(name !== 'fc8.weight');
+    }
+    using other = new AlexNet({ classes: 4, preset: 'torchvision' });
+    expect(await rejection(file.loadWeights(other, { lastLayer: false }), ArgumentError)).to.match(
+      /the model's preset/,
+    );
+  });
+
   it('are not loaded into another optimizer, which stays as it was', async () => {
     const path = await write(formatInfo(INFO), [
       ...SHAPES,
@@ -335,9 +325,9 @@ describe('model files', function () {
       ['optimizer/velocity/b', [3]],
     ]);
     await using file = await ModelFile.open(path);
-    using a = tensor([1, 2]);
-    using b = tensor([1, 2, 3]);
-    using wide = tensor([[1, 2, 3]]);
+    using a = tensor([1, 2], [2], { requiresGrad: true });
+    using b = tensor([1, 2, 3], [3], { requiresGrad: true });
+    using wide = tensor([[1, 2, 3]], [1, 3], { requiresGrad: true });
     const options = { lr: 0.1, momentum: 0.9, weightDecay: 0 };
     const named = (list: Record<string, Tensor>) => Object.entries(list);
     const cases: readonly (readonly [Optimizer, RegExp])[] = [

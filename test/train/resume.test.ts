@@ -11,9 +11,11 @@ import {
   type EpochEvent,
   FileFormatError,
   ReduceLROnPlateau,
+  SGD,
   type TrainEvent,
   type TrainerOptions,
 } from '../../lib/index.js';
+import { SafetensorsFile } from '../../lib/io/safetensors.js';
 import { expectEqualWeights, Greys, makeRun, type Run, weightsOf } from './greys.js';
 
 type Extras = Parameters<typeof makeRun>[1];
@@ -51,6 +53,41 @@ describe('Trainer.resume', function () {
       expect(epochsOf(second)).to.deep.equal(epochsOf(straight).slice(2));
     });
   }
+
+  it('with frozen layers is as exact; they keep their bits, and have no state in the checkpoint', async () => {
+    const frozen = ['conv1', 'conv2', 'fc6'];
+    const freezing: Extras = {
+      makeOptimizer: (model: AlexNet) => {
+        for (const [name, parameter] of model.namedParameters())
+          if (frozen.some((layer) => name.startsWith(layer))) parameter.requiresGrad = false;
+        return new SGD(model.namedParameters(), { lr: 1e-5, momentum: 0.9 });
+      },
+    };
+    using straight = makeRun({}, freezing);
+    const before = await weightsOf(straight.model);
+    await straight.trainer.fit(2);
+    {
+      using first = makeRun({ out }, freezing);
+      await first.trainer.fit(1);
+    }
+    using second = makeRun({ out }, freezing);
+    await second.trainer.resume(out);
+    await second.trainer.fit(2);
+    const after = await weightsOf(second.model);
+    expectEqualWeights(after, await weightsOf(straight.model));
+    expect(after.size).to.equal(16);
+    for (const [name, bytes] of before) {
+      const isFrozen = frozen.some((layer) => name.startsWith(layer));
+      expect(after.get(name)?.equals(bytes), name).to.equal(isFrozen);
+    }
+    await using file = await SafetensorsFile.open(join(out, 'last.safetensors'));
+    const states = [...file.tensors.keys()].filter((name) => name.startsWith('optimizer/'));
+    expect(states).to.have.length(10);
+    using thawed = makeRun({ out });
+    const refusal = await thawed.trainer.resume(out).catch((error: unknown) => error);
+    expect(refusal).to.be.instanceOf(FileFormatError);
+    expect(String(refusal)).to.match(/a tensor for "optimizer\/velocity\/conv1\.weight"/);
+  });
 
   it('in the middle of an epoch is as exact, twice', async () => {
     const colourNoise: ColourNoise = {
