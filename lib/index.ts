@@ -5,10 +5,12 @@ cpuBackend();
 
 export { backward, noGrad } from './autograd.js';
 export type { Pair } from './check.js';
+export type { Colour, ColourAxes, ColourNoise } from './data/colour.js';
 export type { Dataset, Sample, SkipOptions, SkippedFile, SkippedSample } from './data/dataset.js';
 export type { ResizeKernel } from './data/decode.js';
 export { ImageFolder, type ImageFolderOptions } from './data/folder.js';
 export { Shapes, type ShapesOptions } from './data/shapes.js';
+export { type Statistics, statisticsOf } from './data/statistics.js';
 export { type ConvolutionOptions, Device, type DeviceLike } from './device.js';
 export {
   AddonError,
@@ -47,11 +49,19 @@ export {
   tensor,
   zeros,
 } from './tensor.js';
-export { Classifier, type ImageSource, loadModel, type Prediction } from './train/classifier.js';
-export type { ClassMetrics, Evaluation, Metrics } from './train/evaluate.js';
+export {
+  Classifier,
+  evaluateTogether,
+  type Features,
+  type ImageSource,
+  loadModel,
+  type Prediction,
+} from './train/classifier.js';
+export type { ClassMetrics, EvaluateOptions, Evaluation, Judgement, Metrics } from './train/evaluate.js';
 export type { EndEvent, EpochEvent, SkipEvent, StepEvent, TrainEvent } from './train/events.js';
 export { ModelFile, saveModelFile } from './train/model_file.js';
 export type { ModelInfo } from './train/model_info.js';
 export type { Preprocessing } from './train/preprocessing.js';
+export { loadStatistics, saveStatistics } from './train/statistics_file.js';
 export { type Resumed, Trainer } from './train/trainer.js';
 export type { TrainerOptions } from './train/trainer_options.js';

@@ -1,7 +1,7 @@
 import { expectInteger } from './check.js';
 
 /** What is drawn from a seed, each from sequences of its own. Checkpoints rely on these numbers. */
-export const STREAMS = { init: 1, dropout: 2, shuffle: 3, crops: 4, shapes: 5 } as const;
+export const STREAMS = { init: 1, dropout: 2, shuffle: 3, crops: 4, shapes: 5, colour: 6 } as const;
 
 const WORD = 2 ** 32;
 

@@ -40,6 +40,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'version',
     'errors',
   ],
+  report: ['check', 'errors'],
   index: ['*'],
   cli: ['*'],
 };

@@ -5,10 +5,13 @@ import { NodeCudnnError } from '../errors.js';
 import { packageVersion } from '../version.js';
 import { addDoctor } from './doctor.js';
 import { addEval } from './eval.js';
+import { addFeatures, addNeighbours } from './features.js';
+import { addFilters } from './filters.js';
 import { examples } from './options.js';
 import { printable } from './output.js';
 import { addPredict } from './predict.js';
 import { addSetup } from './setup.js';
+import { addStats } from './stats.js';
 import { requestStop } from './stop.js';
 import { addTrain } from './train.js';
 
@@ -24,6 +27,10 @@ function program(): Command {
   addEval(alexnet);
   addPredict(alexnet);
   addDoctor(alexnet);
+  addFilters(alexnet);
+  addFeatures(alexnet);
+  addNeighbours(alexnet);
+  addStats(alexnet);
   addSetup(alexnet);
   return alexnet.addHelpText(
     'after',

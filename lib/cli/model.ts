@@ -1,20 +1,10 @@
-import type { Command } from 'commander';
 import type { Classifier } from '../train/classifier.js';
-import { addDeviceOptions, type DeviceOptions, openDevice } from './device.js';
+import { type DeviceOptions, openDevice } from './device.js';
 
-export interface ModelOptions extends DeviceOptions {
-  model: string;
-}
+export const MODEL = ['--model <path>', 'model file, or folder of checkpoints: its last one'] as const;
 
-/** The options of a command that uses a trained model. */
-export function addModelOptions(command: Command): Command {
-  return addDeviceOptions(
-    command.requiredOption('--model <path>', 'model file, or folder of checkpoints: its last one'),
-  );
-}
-
-export async function openModel(options: ModelOptions): Promise<Classifier> {
+export async function openModel(path: string, options: DeviceOptions): Promise<Classifier> {
   // Here, so that --help does without the addon.
   const { loadModel } = await import('../train/classifier.js');
-  return loadModel(options.model, { device: openDevice(options) });
+  return loadModel(path, { device: openDevice(options) });
 }

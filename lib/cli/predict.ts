@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import { reasonOf } from '../errors.js';
 import type { Prediction } from '../train/classifier.js';
-import { addModelOptions, type ModelOptions, openModel } from './model.js';
+import { addDeviceOptions, type DeviceOptions } from './device.js';
+import { MODEL, openModel } from './model.js';
 import { examples, positiveInteger } from './options.js';
 import { percent, writeJson, writeLine, writeNote } from './output.js';
 
@@ -19,7 +20,8 @@ export type FilePredictions =
       error: string;
     };
 
-interface PredictOptions extends ModelOptions {
+interface PredictOptions extends DeviceOptions {
+  model: string;
   top: number;
   strict?: boolean;
   json?: boolean;
@@ -34,7 +36,7 @@ export function addPredict(program: Command): void {
     .summary('name what pictures show')
     .description('Classifies pictures: the likeliest classes of each, with their probabilities.')
     .argument('<images...>', 'files of pictures');
-  addModelOptions(command)
+  addDeviceOptions(command.requiredOption(...MODEL))
     .option('--top <k>', 'so many classes, or all of fewer', positiveInteger, 5)
     .option(
       '--strict',
@@ -66,7 +68,7 @@ async function* predict(
   images: readonly string[],
   { top, strict = false, ...options }: PredictOptions,
 ): AsyncGenerator<FilePredictions> {
-  using classifier = await openModel(options);
+  using classifier = await openModel(options.model, options);
   const topK = Math.min(top, classifier.classes.length);
   for (let start = 0; start < images.length; start += BATCH) {
     const files = images.slice(start, start + BATCH);

@@ -8,6 +8,7 @@ import {
   expectOneOf,
   expectString,
 } from '../check.js';
+import { type ColourNoise, expectColourNoise } from '../data/colour.js';
 import { CONVOLUTION_DEFAULTS, type ConvolutionOptions } from '../device.js';
 import { ArgumentError, expected, FileFormatError, reasonOf } from '../errors.js';
 import { INITS, type Init, type PresetName } from '../models/presets.js';
@@ -37,6 +38,7 @@ export interface Settings {
   warmupSteps: number;
   finalFraction: number;
   seed: number;
+  colourNoise: ColourNoise | null;
   /** Null for all cores. */
   threads: number | null;
   device: string;
@@ -70,6 +72,7 @@ export function newSettings(
   given: TrainOptions,
   folders: DataFolders | null,
   pictures: Pick<Settings, 'trainPictures' | 'valPictures'>,
+  colourNoise: ColourNoise | null = null,
 ): Settings {
   const recipe = folders === null ? SHAPES : { ...PHOTOS, batch: photosBatch(pictures.trainPictures) };
   const optimizer = given.optimizer ?? recipe.optimizer;
@@ -90,6 +93,7 @@ export function newSettings(
     warmupSteps: recipe.warmupSteps,
     finalFraction: recipe.finalFraction,
     seed: given.seed ?? recipe.seed,
+    colourNoise,
     threads: given.threads ?? null,
     device: given.device ?? 'cpu',
     convolutions: withGiven(CONVOLUTION_DEFAULTS, given),
@@ -125,6 +129,12 @@ export function resumedSettings(
         `${expected(String(saved[name]), `--${name}`, given[name])}: it may not change on --resume`,
       );
     }
+  }
+  if (given.colourNoise !== undefined && given.colourNoise !== saved.colourNoise?.kind) {
+    const kind = saved.colourNoise?.kind ?? 'none';
+    throw new ArgumentError(
+      `${expected(kind, '--colour-noise', given.colourNoise)}: it may not change on --resume`,
+    );
   }
   if (saved.data === null && (given.data !== undefined || given.val !== undefined)) {
     throw new ArgumentError(
@@ -177,6 +187,7 @@ export function parseSettings(notes: Readonly<Record<string, unknown>> | undefin
       warmupSteps: expectInteger('warmupSteps', notes.warmupSteps, 0),
       finalFraction: expectFinite('finalFraction', notes.finalFraction),
       seed: expectInteger('seed', notes.seed, 0),
+      colourNoise: nullOr(notes.colourNoise, (value) => expectColourNoise('colourNoise', value)),
       threads: nullOr(notes.threads, (value) => expectInteger('threads', value, 1)),
       device: expectString('device', notes.device),
       convolutions: parseConvolutions(notes.convolutions),

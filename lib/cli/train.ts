@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import { COLOUR_NOISES, type ColourNoise } from '../data/colour.js';
 import { INITS, type Init, type PresetName } from '../models/presets.js';
 import { addDeviceOptions, type DeviceOptions } from './device.js';
 import { examples, positiveInteger, positiveNumber, seed } from './options.js';
@@ -15,6 +16,7 @@ export interface TrainOptions extends DeviceOptions {
   lr?: number;
   optimizer?: OptimizerName;
   seed?: number;
+  colourNoise?: ColourNoise['kind'];
   out?: string;
   resume?: string;
   strict?: boolean;
@@ -60,6 +62,12 @@ export function addTrain(program: Command): void {
     .addOption(choice('--optimizer <name>', 'the rule of the update', OPTIMIZERS, SHAPES.optimizer))
     .option('--seed <n>', `of weights, order, crops, dropout (default: ${SHAPES.seed})`, seed);
   addDeviceOptions(command)
+    .addOption(
+      new Option(
+        '--colour-noise <kind>',
+        "with --data: add colours as the paper's section 4.1 says, or as its code did (default: none)",
+      ).choices(COLOUR_NOISES),
+    )
     .option('--out <dir>', `folder of the checkpoints (default: ${SHAPES.out}, or ${PHOTOS.out} with --data)`)
     .option('--resume <dir>', 'go on from its last checkpoint, with its options; --epochs may be raised')
     .option(

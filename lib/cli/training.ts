@@ -18,6 +18,7 @@ import { count, describeSkipped, teller, writeLine } from './output.js';
 import { BarProgress, describeValidation, JsonProgress, LineProgress, type Progress } from './progress.js';
 import { PHOTOS, SHAPES } from './recipes.js';
 import { foldersOf, newSettings, parseSettings, resumedSettings, type Settings } from './settings.js';
+import { colourNoiseOf } from './statistics.js';
 import { stoppable } from './stop.js';
 import type { TrainOptions } from './train.js';
 
@@ -47,10 +48,17 @@ async function start(given: TrainOptions): Promise<void> {
     folders === null
       ? drawnShapes(SHAPES)
       : await openFolders(folders, strict, decoding(given.preset ?? PHOTOS.preset));
-  const settings = newSettings(given, folders, {
-    trainPictures: data.train.length,
-    valPictures: data.validation.length,
-  });
+  const kind = given.colourNoise;
+  if (kind !== undefined && folders === null)
+    throw new ArgumentError('--colour-noise needs --data: the colours of the drawn shapes are drawn anyway');
+  const settings = newSettings(
+    given,
+    folders,
+    { trainPictures: data.train.length, valPictures: data.validation.length },
+    kind === undefined || folders === null
+      ? null
+      : await colourNoiseOf(kind, folders.data, data.train, strict),
+  );
   const out = await writableFolder(given.out ?? (folders === null ? SHAPES : PHOTOS).out);
   if (await exists(join(out, 'last.safetensors'))) tell(`The checkpoints in ${out} will be replaced`);
   await run({ settings, data, out, json, strict });
@@ -93,6 +101,7 @@ async function run({ settings, data, out, json, strict, checkpoint, changes = []
     ...(settings.data === null ? { preprocessing: { ...SHAPES.preprocessing, crop: model.inputSize } } : {}),
     batchSize: batch,
     seed,
+    colourNoise: settings.colourNoise ?? undefined,
     out,
     notes: { ...settings },
     strict,
@@ -167,6 +176,7 @@ function describe(settings: Settings, { train, validation }: Data, model: AlexNe
     `${count(train.length)} ${data === null ? 'drawn ' : ''}pictures to learn, ${count(validation.length)} to validate`,
     `  epochs ${epochs}, steps an epoch ${count(steps)}, batch ${batch}, ${optimizer}, rate ${lr}`,
   ];
+  if (settings.colourNoise !== null) lines.push(`  colours are added as ${settings.colourNoise.kind} has it`);
   if (batch < settings.batch)
     lines.push(`  a batch of ${settings.batch} would be more than there are: all are one`);
   if (leftOver > 0) lines.push(`  ${leftOver} pictures are left over in each epoch, others each time`);

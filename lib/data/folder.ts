@@ -97,11 +97,16 @@ export class ImageFolder implements Dataset {
     return this.files.length;
   }
 
+  /** The index of a picture's class. */
+  labelOf(index: number): number {
+    expectInteger('index', index, 0, this.length - 1);
+    return this.#labels[index] ?? 0;
+  }
+
   /** @throws {DataError} for a picture that cannot be decoded */
   async get(index: number): Promise<Sample> {
-    expectInteger('index', index, 0, this.length - 1);
-    const [file = '', label = 0] = [this.files[index], this.#labels[index]];
-    return { ...(await decodeImage(file, this.#decoding)), label };
+    const label = this.labelOf(index);
+    return { ...(await decodeImage(this.files[index] ?? '', this.#decoding)), label };
   }
 }
 

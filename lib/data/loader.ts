@@ -1,6 +1,7 @@
 import { expectInteger } from '../check.js';
 import { DataError, expected } from '../errors.js';
 import { Random, STREAMS, substream } from '../random.js';
+import { type ColourNoise, colourShift } from './colour.js';
 import type { Dataset, SkipOptions } from './dataset.js';
 import { CONCURRENCY, type Read, ReadAhead, type ReadOptions } from './read_ahead.js';
 
@@ -16,6 +17,8 @@ export interface LoaderOptions extends SkipOptions {
   training: boolean;
   /** Of order, crops and mirroring. Default 0. */
   seed?: number;
+  /** Of training. Default: none. */
+  colourNoise?: ColourNoise | undefined;
   /** At most so many pictures are decoded, or being decoded, and not delivered. Default: two batches. */
   prefetch?: number;
   /** At most so many are being decoded at a time. It changes no batch. Default 4. */
@@ -30,6 +33,8 @@ export interface Batch {
   labels: Int32Array;
   /** Three numbers a picture: top, left, mirrored (0 or 1). */
   crops: Int32Array;
+  /** Three numbers a picture: the colour that is added; null for none. */
+  shifts: Float32Array | null;
   /** Which pictures of the data set they are. Those that cannot be read are left out, and none takes their place. */
   indices: number[];
   /** How long the caller waited for the batch. */
@@ -45,6 +50,7 @@ export class Loader {
   readonly #crop: number;
   readonly #training: boolean;
   readonly #seed: number;
+  readonly #colourNoise: ColourNoise | undefined;
   readonly #reading: ReadOptions;
   #size: readonly [height: number, width: number] | undefined;
 
@@ -55,6 +61,7 @@ export class Loader {
     this.#crop = expectInteger('crop', options.crop, 1);
     this.#training = options.training;
     this.#seed = expectInteger('seed', options.seed ?? 0, 0);
+    this.#colourNoise = options.training ? options.colourNoise : undefined;
     this.#reading = {
       ...options,
       limit: expectInteger('prefetch', options.prefetch ?? 2 * this.#batchSize, this.#batchSize),
@@ -127,9 +134,16 @@ export class Loader {
       width,
       labels: Int32Array.from(reads, ({ sample }) => sample.label),
       crops,
+      shifts: this.#shifts(epoch, reads),
       indices: reads.map(({ index }) => index),
       waitingMs,
     };
+  }
+
+  #shifts(epoch: number, reads: readonly Read[]): Float32Array | null {
+    const noise = this.#colourNoise;
+    if (noise === undefined) return null;
+    return Float32Array.from(reads.flatMap(({ index }) => colourShift(noise, this.#seed, epoch, index)));
   }
 
   #cropOf(epoch: number, index: number, height: number, width: number): readonly number[] {

@@ -83,19 +83,42 @@ export class AlexNet extends Module {
    * @returns logits `[N, classes]`
    */
   override forward(x: Tensor): Tensor {
+    this.#expectInput(x);
+    return this.#layers.forward(x);
+  }
+
+  /**
+   * What the last hidden layer, fc7, makes of pictures: pictures whose features are near each other show the like (section
+   * 6.1 of the paper).
+   * @param x `[N, inputSize, inputSize, 3]`
+   * @returns `[N, 4096]`, none of them negative
+   */
+  features(x: Tensor): Tensor {
+    this.#expectInput(x);
+    return this.#layers.forwardTo('fc7', x);
+  }
+
+  #expectInput(x: Tensor): void {
     expectTensors({}, { x });
     const { inputSize } = this;
     const [, height, width, channels] = x.shape;
     if (x.shape.length !== 4 || height !== inputSize || width !== inputSize || channels !== 3) {
       throw new ShapeError(expected(`shape [N, ${inputSize}, ${inputSize}, 3]`, 'x', x.shape));
     }
-    return this.#layers.forward(x);
   }
 
   get parameterCount(): number {
     let count = 0;
     for (const parameter of this.parameters()) count += parameter.size;
     return count;
+  }
+
+  /** Its filters `[K, 11, 11, 3]`, and how many columns share them, an equal part each. */
+  get firstConvolution(): { weight: Tensor; columns: number } {
+    const [first] = this.namedParameters();
+    if (first === undefined) throw new ShapeError('Expected parameters for the model but received none');
+    const norm = this.#preset.layers.find((layer) => layer.kind === 'lrn');
+    return { weight: first[1], columns: norm?.groups ?? 1 };
   }
 
   /** A table of the layers: output shape and parameters of each. */

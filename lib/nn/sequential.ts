@@ -27,12 +27,28 @@ export class Sequential extends Module {
 
   /** Disposes of each intermediate result when the next layer has taken it: the tape keeps what it needs itself. */
   override forward(x: Tensor): Tensor {
+    return this.#run(x, undefined);
+  }
+
+  /**
+   * What the layer of that name makes of `x`, after those before it.
+   * @throws {ArgumentError} where there is none of that name
+   */
+  forwardTo(name: string, x: Tensor): Tensor {
+    if (!this.#layers.has(name)) {
+      throw new ArgumentError(expected(`one of ${[...this.#layers.keys()].join(', ')}`, 'layer', name));
+    }
+    return this.#run(x, name);
+  }
+
+  #run(x: Tensor, last: string | undefined): Tensor {
     return tidy(() => {
       let current = x;
-      for (const layer of this.#layers.values()) {
+      for (const [name, layer] of this.#layers) {
         const next = layer.forward(current);
         if (next !== current && current !== x) current.dispose();
         current = next;
+        if (name === last) break;
       }
       return current;
     });

@@ -2,14 +2,16 @@ import { noGrad } from '../autograd.js';
 import { expectInteger } from '../check.js';
 import { type Dataset, expectClasses, type SkipOptions } from '../data/dataset.js';
 import { decodeImage } from '../data/decode.js';
+import { Loader } from '../data/loader.js';
 import type { Device, DeviceLike } from '../device.js';
 import { ArgumentError, expected } from '../errors.js';
 import type { AlexNet } from '../models/alexnet.js';
 import { softmax } from '../ops/index.js';
 import { tidy } from '../scope.js';
-import { type Evaluation, evaluate } from './evaluate.js';
+import { type EvaluateOptions, type Evaluation, evaluate, type Member } from './evaluate.js';
 import { ModelFile } from './model_file.js';
 import { centreCrops, decodingOf, InputPipeline, type Preprocessing } from './preprocessing.js';
+import { bestOf } from './scores.js';
 
 /** A file's path, or its content. */
 export type ImageSource = string | Uint8Array;
@@ -18,6 +20,14 @@ export interface Prediction {
   class: string;
   index: number;
   probability: number;
+}
+
+/** Of a batch of pictures. */
+export interface Features {
+  /** Which pictures of the data set they are. */
+  indices: number[];
+  /** A row of 4096 numbers for each. */
+  values: Float32Array;
 }
 
 /** So many pictures are decoded and classified at a time. */
@@ -32,6 +42,20 @@ export async function loadModel(path: string, options: { device?: DeviceLike } =
   await using file = await ModelFile.open(path);
   const { classes, preprocessing } = file.info;
   return new Classifier(await file.loadModel(options.device), classes, preprocessing);
+}
+
+/**
+ * As {@link Classifier.evaluate}, of several models whose probabilities are averaged (the paper's five CNNs).
+ * @throws {ArgumentError} where the classes of one of them are not those of the data set, or one takes other pictures
+ */
+export async function evaluateTogether(
+  classifiers: readonly [Classifier, ...Classifier[]],
+  dataset: Dataset,
+  options?: EvaluateOptions,
+): Promise<Evaluation> {
+  for (const { classes } of classifiers) expectClasses('dataset', dataset, classes);
+  const [first, ...others] = classifiers;
+  return evaluate([first.member, ...others.map(({ member }) => member)], dataset, options);
 }
 
 /** A model, in evaluation mode from here on, with the names of its classes and the preprocessing of its training. */
@@ -96,9 +120,33 @@ export class Classifier {
    * @throws {ArgumentError} where its classes are not those of the model
    * @throws {DataError} where hardly any picture can be read, or where strict, for the first that cannot be read
    */
-  async evaluate(dataset: Dataset, options?: SkipOptions): Promise<Evaluation> {
-    expectClasses('dataset', dataset, this.classes);
-    return evaluate(this.model, this.#input, dataset, options);
+  async evaluate(dataset: Dataset, options?: EvaluateOptions): Promise<Evaluation> {
+    return evaluateTogether([this], dataset, options);
+  }
+
+  /**
+   * What the last hidden layer makes of each picture that can be read, in order, batch by batch: see
+   * {@link AlexNet.features}.
+   * @throws {DataError} where hardly any picture can be read, or where strict, for the first that cannot be read
+   */
+  async *features(dataset: Dataset, options: SkipOptions = {}): AsyncGenerator<Features, void, undefined> {
+    const { crop } = this.preprocessing;
+    const loader = new Loader(dataset, { ...options, batchSize: BATCH, crop, training: false });
+    for await (const batch of loader.epoch(0)) {
+      const values = await noGrad(() =>
+        tidy(() =>
+          this.model
+            .features(this.#input.prepare(this.#input.upload(batch), batch.crops))
+            .data<Float32Array>(),
+        ),
+      );
+      yield { indices: batch.indices, values };
+    }
+  }
+
+  /** @internal */
+  get member(): Member {
+    return { model: this.model, input: this.#input };
   }
 
   async *#results(
@@ -131,25 +179,23 @@ export class Classifier {
   async #classify(pixels: readonly Uint8Array[], topK: number): Promise<Prediction[][]> {
     if (pixels.length === 0) return [];
     const { resize, crop } = this.preprocessing;
-    const crops = centreCrops(pixels.length, resize, crop);
+    const crops = centreCrops(pixels.length, [resize, resize], crop);
     const probabilities = await noGrad(() =>
-      tidy(() =>
-        softmax(
-          this.model.forward(this.#input.prepare({ pixels, height: resize, width: resize, crops })),
-        ).data<Float32Array>(),
-      ),
+      tidy(() => {
+        const images = this.#input.upload({ pixels, height: resize, width: resize });
+        return softmax(this.model.forward(this.#input.prepare(images, crops))).data<Float32Array>();
+      }),
     );
     const count = this.classes.length;
     return pixels.map((_, i) => this.#rank(probabilities.subarray(i * count, (i + 1) * count), topK));
   }
 
   #rank(probabilities: Float32Array, topK: number): Prediction[] {
-    const ranked = this.classes.map((name, index) => ({
-      class: name,
+    return bestOf(topK, probabilities).map((index) => ({
+      class: this.classes[index] ?? String(index),
       index,
       probability: probabilities[index] ?? Number.NaN,
     }));
-    return ranked.sort((a, b) => b.probability - a.probability || a.index - b.index).slice(0, topK);
   }
 
   dispose(): void {

@@ -1,12 +1,11 @@
 import { noGrad } from '../autograd.js';
 import type { Dataset, SkipOptions } from '../data/dataset.js';
-import { Loader } from '../data/loader.js';
-import { DataError, expected } from '../errors.js';
+import { type Batch, Loader } from '../data/loader.js';
+import { ArgumentError, DataError, expected } from '../errors.js';
 import type { Module } from '../nn/index.js';
-import { softmaxCrossEntropy, topKHits } from '../ops/index.js';
 import { tidy } from '../scope.js';
-import { tensor } from '../tensor.js';
-import type { InputPipeline } from './preprocessing.js';
+import { centreCrops, decodingOf, type InputPipeline, tenCrops } from './preprocessing.js';
+import { averageScores, rankOf, type Scores } from './scores.js';
 import { untilAborted } from './until_aborted.js';
 
 /** Fractions are 0…1. */
@@ -33,55 +32,83 @@ export interface Evaluation extends Metrics {
   perClass: ClassMetrics[];
 }
 
+/** What was found of one picture. */
+export interface Judgement {
+  /** Of the picture in the data set. */
+  index: number;
+  label: number;
+  /** Of each class. Holds until the call returns. */
+  probabilities: Float64Array;
+}
+
+export interface EvaluateOptions extends SkipOptions {
+  /**
+   * Average over ten crops instead of taking the centre: the four corners and the centre, and their reflections (section
+   * 4.1 of the paper).
+   */
+  tenCrop?: boolean;
+  /** Called for each picture, in order. */
+  onPicture?: (judgement: Judgement) => void;
+}
+
+/** A model and how it takes pictures. */
+export interface Member {
+  model: Module;
+  input: InputPipeline;
+}
+
 /** The same for every use, so that the same weights give the same figures. */
 const BATCH = 64;
 
 /**
- * The centre crop's figures over a whole data set, in evaluation mode; restores the model's mode.
+ * Figures over a whole data set, in evaluation mode; restores the models' modes. Of several models, and of several crops,
+ * the probabilities are averaged.
+ * @throws {ArgumentError} where the models do not take the same pictures
  * @throws {DataError} for an empty data set, one of which hardly any picture can be read, or where strict, for the first
  *   that cannot be read
  * @throws the reason of `signal`, where that is aborted before the end
  */
 export async function evaluate(
-  model: Module,
-  input: InputPipeline,
+  members: readonly [Member, ...Member[]],
   dataset: Dataset,
-  { signal, ...options }: SkipOptions & { signal?: AbortSignal | undefined } = {},
+  {
+    signal,
+    tenCrop = false,
+    onPicture,
+    ...reading
+  }: EvaluateOptions & { signal?: AbortSignal | undefined } = {},
 ): Promise<Evaluation> {
   if (dataset.length === 0) throw new DataError(expected('at least one picture', 'data set', 0));
+  expectSamePictures(members);
   const perClass = dataset.classes.map((name) => ({ class: name, count: 0, top1: 0, top5: 0 }));
-  const guesses = Math.min(5, dataset.classes.length);
-  const wasTraining = model.training;
-  model.eval();
+  const modes = members.map(({ model }) => model.training);
+  for (const { model } of members) model.eval();
   let [lossSum, pictures] = [0, 0];
   try {
-    const { crop } = input.preprocessing;
-    const loader = new Loader(dataset, { ...options, batchSize: BATCH, crop, training: false });
+    const crop = Math.max(...members.map(({ input }) => input.preprocessing.crop));
+    const loader = new Loader(dataset, { ...reading, batchSize: BATCH, crop, training: false });
     for await (const batch of untilAborted(loader.epoch(0), signal)) {
-      const [loss, top1, top5] = await noGrad(() =>
-        tidy(() => {
-          const labels = tensor(batch.labels, [batch.labels.length], { device: input.device });
-          const logits = model.forward(input.prepare(batch));
-          return Promise.all([
-            softmaxCrossEntropy(logits, labels).item(),
-            topKHits(logits, labels, 1).data<Int32Array>(),
-            topKHits(logits, labels, guesses).data<Int32Array>(),
-          ]);
-        }),
-      );
-      lossSum += loss * batch.labels.length;
-      pictures += batch.labels.length;
+      const scores: Scores[] = [];
+      for (const member of members) scores.push(...(await logitsOf(member, batch, tenCrop)));
+      const { losses, probabilities } = averageScores(scores, batch.labels, dataset.classes.length);
       batch.labels.forEach((label, i) => {
         const row = perClass[label];
-        if (row === undefined) return;
+        const own = probabilities[i];
+        if (row === undefined || own === undefined) return;
+        const rank = rankOf(label, own);
+        lossSum += losses[i] ?? Number.NaN;
+        pictures++;
         row.count++;
-        row.top1 += top1[i] ?? 0;
-        row.top5 += top5[i] ?? 0;
+        row.top1 += Number(rank < 1);
+        row.top5 += Number(rank < 5);
+        onPicture?.({ index: batch.indices[i] ?? -1, label, probabilities: own });
       });
     }
     signal?.throwIfAborted();
   } finally {
-    model.train(wasTraining);
+    members.forEach(({ model }, i) => {
+      model.train(modes[i] ?? true);
+    });
   }
   const total = (key: 'top1' | 'top5') => perClass.reduce((sum, row) => sum + row[key], 0) / pictures;
   return {
@@ -95,4 +122,31 @@ export async function evaluate(
       top5: row.count === 0 ? 0 : row.top5 / row.count,
     })),
   };
+}
+
+function expectSamePictures([first, ...others]: readonly [Member, ...Member[]]): void {
+  const wanted = JSON.stringify(decodingOf(first.input.preprocessing));
+  for (const { input } of others) {
+    const received = JSON.stringify(decodingOf(input.preprocessing));
+    if (received !== wanted)
+      throw new ArgumentError(`Expected pictures of ${wanted} for every model but received ${received}`);
+  }
+}
+
+/** Of each crop: the logits of all pictures. They are uploaded once. */
+async function logitsOf({ model, input }: Member, batch: Batch, tenCrop: boolean): Promise<Scores[]> {
+  return noGrad(() =>
+    tidy(() => {
+      const { height, width, pixels } = batch;
+      const images = input.upload(batch);
+      const { crop } = input.preprocessing;
+      const crops = tenCrop
+        ? tenCrops(pixels.length, [height, width], crop)
+        : [centreCrops(pixels.length, [height, width], crop)];
+      return Promise.all(
+        // One crop's activations after the other take the same memory.
+        crops.map((places) => tidy(() => model.forward(input.prepare(images, places))).data<Float32Array>()),
+      );
+    }),
+  );
 }

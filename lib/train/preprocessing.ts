@@ -1,4 +1,5 @@
 import { expectInteger, expectMembers, expectOneOf, expectPositiveInteger, expectTriple } from '../check.js';
+import { type ColourNoise, NOISE_GAINS } from '../data/colour.js';
 import { type DecodeOptions, RESIZE_KERNELS, type ResizeKernel } from '../data/decode.js';
 import type { Device } from '../device.js';
 import { ArgumentError, expected } from '../errors.js';
@@ -58,45 +59,61 @@ export function decodingOf({ resize, kernel }: Preprocessing): DecodeOptions {
   return { size: resize, kernel };
 }
 
-/** Pictures of one size, and where the network's crop lies in each. */
+/** Pictures of one size. */
 export interface Pictures {
   /** One array of height · width · 3 bytes for each picture. */
   pixels: readonly Uint8Array[];
   height: number;
   width: number;
-  /** Three numbers a picture: top, left, mirrored. */
-  crops: Int32Array;
 }
 
-/** Centre crops, not mirrored. */
-export function centreCrops(count: number, size: number, crop: number): Int32Array {
-  const offset = Math.floor((size - crop) / 2);
-  const crops = new Int32Array(count * 3);
-  for (let i = 0; i < count; i++) crops.set([offset, offset, 0], i * 3);
-  return crops;
+type Size = readonly [height: number, width: number];
+
+/** Centre crops, not mirrored: three numbers a picture, top, left and mirrored. */
+export function centreCrops(count: number, [height, width]: Size, crop: number): Int32Array {
+  return repeated(count, [Math.floor((height - crop) / 2), Math.floor((width - crop) / 2), 0]);
 }
 
-/** Uploads pictures picture by picture, and makes the network's input `[N, crop, crop, 3]` on the device. */
+/** The four corners and the centre, and the reflections of them. */
+export function tenCrops(count: number, [height, width]: Size, crop: number): Int32Array[] {
+  const [bottom, right] = [height - crop, width - crop];
+  const places = [
+    [0, 0],
+    [0, right],
+    [bottom, 0],
+    [bottom, right],
+    [Math.floor(bottom / 2), Math.floor(right / 2)],
+  ] as const;
+  return [0, 1].flatMap((mirrored) => places.map(([top, left]) => repeated(count, [top, left, mirrored])));
+}
+
+function repeated(count: number, place: readonly [number, number, number]): Int32Array {
+  return Int32Array.from({ length: 3 * count }, (_, i) => place[i % 3] ?? 0);
+}
+
+/** Uploads pictures picture by picture, and makes the network's input of their crops on the device. */
 export class InputPipeline {
   readonly preprocessing: Preprocessing;
   readonly #mean: Tensor;
   readonly #scale: Tensor;
+  readonly #noisyScale: Tensor;
 
   constructor(
     preprocessing: Preprocessing,
     readonly device: Device,
+    noise: ColourNoise['kind'] = 'paper',
   ) {
     this.preprocessing = expectPreprocessing(preprocessing);
     const { mean, scale } = this.preprocessing;
     this.#mean = unscoped(() => tensor(Float32Array.from(mean), [3], { device }));
     this.#scale = unscoped(() => tensor(Float32Array.from(scale), [3], { device }));
+    const noisy = Float32Array.from(scale, (factor) => factor * NOISE_GAINS[noise]);
+    this.#noisyScale = unscoped(() => tensor(noisy, [3], { device }));
   }
 
-  /** Call it in a tidy(): the result belongs to the caller. */
-  prepare(pictures: Pictures): Tensor {
-    const { height, width, pixels } = pictures;
+  /** `[N, height, width, 3]`, uint8. Call it in a tidy(), like the next: the result belongs to the caller. */
+  upload({ height, width, pixels }: Pictures): Tensor {
     const { device } = this;
-    const { crop } = this.preprocessing;
     const images = empty([pixels.length, height, width, 3], { dtype: 'uint8', device });
     pixels.forEach((picture, i) => {
       if (picture.length !== height * width * 3) {
@@ -106,21 +123,34 @@ export class InputPipeline {
       }
       images.write(picture, i * picture.length);
     });
-    const crops = tensor(pictures.crops, [pixels.length, 3], { device });
+    return images;
+  }
+
+  /**
+   * @param shifts colours that are added, where there is noise
+   * @returns `[N, crop, crop, 3]`
+   */
+  prepare(images: Tensor, places: Int32Array, shifts: Float32Array | null = null): Tensor {
+    const { crop } = this.preprocessing;
+    const shape = [images.shape[0] ?? 0, 3];
+    const crops = tensor(places, shape, { device: this.device });
+    const shift = shifts === null ? null : tensor(shifts, shape, { device: this.device });
     const x = prepareImages(images, {
       crops,
       height: crop,
       width: crop,
       mean: this.#mean,
-      scale: this.#scale,
+      scale: shift === null ? this.#scale : this.#noisyScale,
+      shift,
     });
-    images.dispose();
     crops.dispose();
+    shift?.dispose();
     return x;
   }
 
   dispose(): void {
     this.#mean.dispose();
     this.#scale.dispose();
+    this.#noisyScale.dispose();
   }
 }

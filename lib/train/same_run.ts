@@ -1,3 +1,4 @@
+import type { ColourNoise } from '../data/colour.js';
 import type { Dataset } from '../data/dataset.js';
 import { ArgumentError, DataError, expected, FileFormatError } from '../errors.js';
 import type { AlexNet } from '../models/alexnet.js';
@@ -13,6 +14,7 @@ export interface RunDescription {
   batchSize: number;
   seed: number;
   preprocessing: Preprocessing | undefined;
+  colourNoise: ColourNoise | null;
   stepsPerEpoch: number;
 }
 
@@ -28,6 +30,7 @@ export function expectSameRun(file: ModelFile, state: TrainingState, run: RunDes
   }
   same(ArgumentError, 'batchSize', state.batchSize, run.batchSize);
   same(ArgumentError, 'seed', state.seed, run.seed);
+  same(ArgumentError, 'colourNoise', state.colourNoise, run.colourNoise);
   if (run.preprocessing !== undefined) {
     const preprocessing = expectPreprocessing(run.preprocessing);
     for (const name of ['resize', 'kernel', 'crop', 'mean', 'scale'] as const) {

@@ -69,7 +69,7 @@ export class Trainer {
    *   updates what is not the model's
    */
   constructor(options: TrainerOptions) {
-    const { model, train, validation } = options;
+    const { model, train, validation, colourNoise } = options;
     this.#options = checkOptions(options);
     this.#batchSize = expectInteger('batchSize', options.batchSize ?? 128, 1);
     this.#seed = expectInteger('seed', options.seed ?? 0, 0);
@@ -78,7 +78,7 @@ export class Trainer {
     const crop = options.preprocessing?.crop ?? model.inputSize;
     this.#skips = new Skips([train, validation], (event) => options.onEvent?.(event));
     const shuffled = { batchSize: this.#batchSize, training: true, seed: this.#seed };
-    this.#loader = new Loader(train, { ...this.#reading('train'), ...shuffled, crop });
+    this.#loader = new Loader(train, { ...this.#reading('train'), ...shuffled, crop, colourNoise });
   }
 
   #reading(data: 'train' | 'validation'): SkipOptions {
@@ -118,10 +118,19 @@ export class Trainer {
   }
 
   async #resume(file: ModelFile): Promise<Resumed> {
-    const { model, optimizer, train, validation, preprocessing } = this.#options;
+    const { model, optimizer, train, validation, preprocessing, colourNoise } = this.#options;
     const state = parseTrainingState(file.info.training, file.path);
     const [batchSize, seed, stepsPerEpoch] = [this.#batchSize, this.#seed, this.stepsPerEpoch];
-    expectSameRun(file, state, { model, train, validation, batchSize, seed, preprocessing, stepsPerEpoch });
+    expectSameRun(file, state, {
+      model,
+      train,
+      validation,
+      batchSize,
+      seed,
+      preprocessing,
+      colourNoise: colourNoise ?? null,
+      stepsPerEpoch,
+    });
     file.expectOptimizer(optimizer);
     return this.#exclusively('resume', async () => {
       model.device.choose(state.choices);
@@ -228,8 +237,9 @@ export class Trainer {
   }
 
   #setInput(preprocessing: Preprocessing): void {
+    const { model, colourNoise } = this.#options;
     this.#input?.dispose();
-    this.#input = new InputPipeline(preprocessing, this.#options.model.device);
+    this.#input = new InputPipeline(preprocessing, model.device, colourNoise?.kind);
   }
 
   get #pipeline(): InputPipeline {
@@ -293,7 +303,7 @@ export class Trainer {
     optimizer.setLrFactor(this.#schedule.factor(step, epoch));
     const numbers = tidy(() => {
       const labels = tensor(batch.labels, [batch.labels.length], { device: model.device });
-      const logits = model.forward(input.prepare(batch));
+      const logits = model.forward(input.prepare(input.upload(batch), batch.crops, batch.shifts));
       const loss = softmaxCrossEntropy(logits, labels);
       const hits = topKHits(logits, labels, 1);
       backward(loss);
@@ -345,7 +355,7 @@ export class Trainer {
   async #validate(signal: AbortSignal | undefined): Promise<Metrics | null | undefined> {
     const { model, validation } = this.#options;
     if (validation === undefined) return null;
-    const evaluation = await evaluate(model, this.#pipeline, validation, {
+    const evaluation = await evaluate([{ model, input: this.#pipeline }], validation, {
       ...this.#reading('validation'),
       signal,
     }).catch(ifAborted(signal));
@@ -393,11 +403,12 @@ export class Trainer {
   }
 
   async #saveLast(): Promise<void> {
-    const { model, optimizer, train, validation, notes } = this.#options;
+    const { model, optimizer, train, validation, colourNoise, notes } = this.#options;
     const training: TrainingState = {
       ...this.#progress,
       batchSize: this.#batchSize,
       seed: this.#seed,
+      colourNoise: colourNoise ?? null,
       data: {
         train: identityOf(train),
         validation: validation === undefined ? null : identityOf(validation),

@@ -1,4 +1,5 @@
 import { expectObject } from '../check.js';
+import { type ColourNoise, expectColourNoise } from '../data/colour.js';
 import { type Dataset, expectClasses } from '../data/dataset.js';
 import { ArgumentError, expected, reasonOf } from '../errors.js';
 import { AlexNet } from '../models/alexnet.js';
@@ -20,6 +21,8 @@ export interface TrainerOptions {
   seed?: number;
   /** How pictures become inputs. Default: crops of 227 pixels, minus the training set's mean colour, times 1/60. */
   preprocessing?: Preprocessing;
+  /** Colours that are added to training pictures, as section 4.1 of the paper has it. Default: none. */
+  colourNoise?: ColourNoise | undefined;
   /** Folder of the checkpoints `last.safetensors` and `best.safetensors`; made if missing. Default: none are written. */
   out?: string;
   /** Anything JSON that should be found again in the checkpoints, such as where the data came from. */
@@ -35,7 +38,7 @@ export interface TrainerOptions {
  * @throws {ArgumentError} where they do not go together
  */
 export function checkOptions(options: TrainerOptions): TrainerOptions {
-  const { model, optimizer, train, validation, notes } = options;
+  const { model, optimizer, train, validation, colourNoise, notes } = options;
   if (!(model instanceof AlexNet)) throw new ArgumentError(expected('AlexNet', 'model', model));
   const parameters = new Set(model.parameters());
   for (const parameter of optimizer.parameters()) {
@@ -46,6 +49,7 @@ export function checkOptions(options: TrainerOptions): TrainerOptions {
     const what = `${model.config.classes} classes, as the model has,`;
     throw new ArgumentError(expected(what, 'train data', train.classes.length));
   }
+  if (colourNoise !== undefined) expectColourNoise('colourNoise', colourNoise);
   if (validation !== undefined) expectClasses('validation data', validation, train.classes);
   return notes === undefined ? options : { ...options, notes: copyOfJson(notes) };
 }

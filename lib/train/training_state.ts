@@ -1,4 +1,5 @@
 import { expectFinite, expectInteger, expectObject, expectString } from '../check.js';
+import { type ColourNoise, expectColourNoise } from '../data/colour.js';
 import type { Dataset } from '../data/dataset.js';
 import { FileFormatError, reasonOf } from '../errors.js';
 import type { Metrics } from './evaluate.js';
@@ -28,6 +29,7 @@ export interface DataIdentity {
 export interface TrainingState extends Progress {
   batchSize: number;
   seed: number;
+  colourNoise: ColourNoise | null;
   data: { train: DataIdentity; validation: DataIdentity | null };
   /** What else decides over the bits of the results, by name. */
   facts: Readonly<Record<string, string>>;
@@ -65,6 +67,7 @@ export function parseTrainingState(value: unknown, path: string): TrainingState 
       best: state.best === null ? null : expectFinite('best', state.best),
       batchSize: expectInteger('batchSize', state.batchSize, 1),
       seed: expectInteger('seed', state.seed, 0),
+      colourNoise: state.colourNoise === null ? null : expectColourNoise('colourNoise', state.colourNoise),
       data: {
         train: identity('data.train', data.train),
         validation: data.validation === null ? null : identity('data.validation', data.validation),

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { alexnet, expectError, jsonLines, type Outcome, useFolder } from './alexnet.js';
@@ -92,6 +93,34 @@ describe('command line: from training to prediction', () => {
       .and.to.match(/^red +1 /m);
     await writePictures(at('other'), { green: [0, 200, 0], red: RED }, 1);
     expectError(await alexnet(['eval', '--model', at('run/of/two'), '--data', at('other')]), 1, /green/);
+  });
+
+  it('eval of two models, over ten crops, with what was confused and the errors as tables', async () => {
+    await writePictures(at('crossed'), { blue: RED, red: RED }, 2);
+    const { status, stdout, stderr } = await alexnet([
+      'eval',
+      ...['last', 'best'].flatMap((name) => ['--model', at('run/of/two', `${name}.safetensors`)]),
+      ...['--data', at('crossed'), '--ten-crop', '--json'],
+      ...['--confusion', at('confusion.csv'), '--errors', at('errors.csv')],
+    ]);
+    expect([status, stderr]).to.deep.equal([0, '']);
+    const [evaluation] = jsonLines(stdout);
+    expect(evaluation?.top1).to.equal(0.5);
+    const [head, blue, red, ...more] = (await readFile(at('confusion.csv'), 'utf8')).split('\r\n');
+    expect([head, more]).to.deep.equal(['class,blue,red', ['']]);
+    expect(blue?.replace('blue', 'red')).to.equal(red);
+    const errors = (await readFile(at('errors.csv'), 'utf8')).trimEnd().split('\r\n');
+    expect(errors[0]).to.equal('file,class,guess,probability');
+    expect(errors).to.have.lengthOf(3);
+    for (const line of errors.slice(1)) expect(line).to.match(/[01]\.png,(blue,red|red,blue),0\.\d{4}$/);
+    expectError(
+      await alexnet([
+        ...['eval', '--model', at('run/of/two'), '--data', at('crossed')],
+        ...['--errors', at('nowhere/errors.csv')],
+      ]),
+      1,
+      /Cannot write .*nowhere\/errors\.csv/,
+    );
   });
 
   it('predict names at most as many classes as there are', async () => {

@@ -199,7 +199,7 @@ describe('CUDA: the real cuDNN', function () {
 
   it('plans every convolution of every preset', () => {
     const convolutions = presetConvolutions();
-    expect(new Set(convolutions.map(({ name }) => name))).to.have.lengthOf(8);
+    expect(new Set(convolutions.map(({ name }) => name))).to.have.lengthOf(12);
     const plans = plan(convolutions);
     printTable(plans);
     expectAllPlanned(plans);

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { type ColourNoise, colourShift } from '../../lib/data/colour.js';
 import type { Dataset, Sample, SkippedSample } from '../../lib/data/dataset.js';
 import { type Batch, Loader } from '../../lib/data/loader.js';
 import { ArgumentError, DataError } from '../../lib/errors.js';
@@ -50,7 +51,30 @@ const training = { batchSize: 4, crop: 5, training: true } as const;
 const evaluation = { batchSize: 4, crop: 5, training: false } as const;
 const upTo = (length: number) => Array.from({ length }, (_, i) => i);
 
+const COLOUR_NOISE: ColourNoise = {
+  kind: 'paper',
+  axes: {
+    values: [0.2, 0.02, 0.005],
+    vectors: [
+      [0.6, 0.6, 0.5],
+      [0.7, 0, -0.7],
+      [0.4, -0.8, 0.4],
+    ],
+  },
+};
+
 describe('Loader', () => {
+  it('adds a colour of its own to each picture, in training only', async () => {
+    const dataset = new Counted(10);
+    const loader = new Loader(dataset, { ...training, seed: 9, colourNoise: COLOUR_NOISE });
+    for await (const { indices, shifts } of loader.epoch(3)) {
+      const wanted = indices.flatMap((index) => colourShift(COLOUR_NOISE, 9, 3, index));
+      expect(shifts).to.deep.equal(Float32Array.from(wanted));
+    }
+    for (const options of [{ ...training }, { ...evaluation, colourNoise: COLOUR_NOISE }])
+      for await (const { shifts } of new Loader(dataset, options).epoch(0)) expect(shifts).to.equal(null);
+  });
+
   it('evaluates in order, with centre crops, the last batch smaller', async () => {
     const loader = new Loader(new Counted(10), evaluation);
     expect(loader.batches).to.equal(3);
@@ -342,7 +366,7 @@ describe('Loader', () => {
     });
     const batchesOf = async (concurrency: number) => {
       const dataset = new Counted(60, noise);
-      const loader = new Loader(dataset, { ...training, seed: 9, concurrency });
+      const loader = new Loader(dataset, { ...training, seed: 9, concurrency, colourNoise: COLOUR_NOISE });
       const batches = [...(await all(loader.epoch(0))), ...(await all(loader.epoch(1)))];
       expect(dataset.mostUnderWay).to.equal(Math.min(concurrency, 8));
       return batches.map(({ waitingMs, ...batch }) => batch);

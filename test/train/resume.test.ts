@@ -6,6 +6,7 @@ import {
   Adam,
   type AlexNet,
   ArgumentError,
+  type ColourNoise,
   DataError,
   type EpochEvent,
   FileFormatError,
@@ -52,7 +53,18 @@ describe('Trainer.resume', function () {
   }
 
   it('in the middle of an epoch is as exact, twice', async () => {
-    const options = () => ({ train: SIXTEEN(), validation: new Greys(6) });
+    const colourNoise: ColourNoise = {
+      kind: 'krizhevsky2012',
+      axes: {
+        values: [0.2, 0.02, 0.005],
+        vectors: [
+          [0.6, 0.6, 0.5],
+          [0.7, 0, -0.7],
+          [0.4, -0.8, 0.4],
+        ],
+      },
+    };
+    const options = () => ({ train: SIXTEEN(), validation: new Greys(6), colourNoise });
     using straight = makeRun(options());
     await straight.trainer.fit(2);
 

@@ -1,0 +1,74 @@
+import { writeCsv } from '../io/csv.js';
+import { type Classifier, evaluateTogether } from '../train/classifier.js';
+import type { Evaluation, Judgement } from '../train/evaluate.js';
+import { decodingOf } from '../train/preprocessing.js';
+import { bestOf } from '../train/scores.js';
+import { openFolder } from './data.js';
+import type { EvalOptions } from './eval.js';
+import { openModel } from './model.js';
+import { count, describeSkipped, percent, writeJson, writeLine, writeNote } from './output.js';
+
+type Ensemble = [Classifier, ...Classifier[]];
+
+/** `alexnet eval`. What `--json` writes are the same bytes for the same models, pictures and threads. */
+export async function runEvaluation(options: EvalOptions): Promise<void> {
+  const [path, ...others] = options.model;
+  const ensemble: Ensemble = [await openModel(path, options)];
+  try {
+    for (const other of others) ensemble.push(await openModel(other, options));
+    const evaluation = await evaluateFolder(ensemble, options);
+    if (options.json) writeJson(evaluation);
+    else for (const line of describe(evaluation)) writeLine(line);
+  } finally {
+    for (const classifier of ensemble) classifier.dispose();
+  }
+}
+
+async function evaluateFolder(
+  ensemble: Ensemble,
+  { data, strict = false, tenCrop = false, confusion, errors }: EvalOptions,
+): Promise<Evaluation> {
+  const [{ classes, preprocessing }] = ensemble;
+  const folder = await openFolder(data, strict, { classes, ...decodingOf(preprocessing) });
+  const guessed = classes.map(() => classes.map(() => 0));
+  const wrong: string[][] = [];
+  const onPicture = ({ index, label, probabilities }: Judgement): void => {
+    const [best = 0] = bestOf(1, probabilities);
+    const row = guessed[label];
+    if (row !== undefined) row[best] = (row[best] ?? 0) + 1;
+    if (best === label) return;
+    const names = [folder.files[index], classes[label], classes[best]].map((name) => name ?? '');
+    wrong.push([...names, (probabilities[best] ?? 0).toFixed(4)]);
+  };
+  const evaluation = await evaluateTogether(ensemble, folder, {
+    strict,
+    tenCrop,
+    onPicture,
+    onSkip: ({ reason }) => writeNote(`Left out: ${reason}`),
+  });
+  if (confusion !== undefined) {
+    const rows = guessed.map((row, label) => [classes[label] ?? '', ...row]);
+    await writeCsv(confusion, [['class', ...classes], ...rows]);
+  }
+  if (errors !== undefined) await writeCsv(errors, [['file', 'class', 'guess', 'probability'], ...wrong]);
+  return evaluation;
+}
+
+function describe({ loss, top1, top5, skipped, perClass }: Evaluation): string[] {
+  const pictures = perClass.reduce((sum, row) => sum + row.count, 0);
+  const width = Math.max('class'.length, ...perClass.map((row) => row.class.length));
+  return [
+    `${count(pictures)} pictures: loss ${loss.toFixed(4)}, top-1 ${percent(top1)}, top-5 ${percent(top5)}`,
+    ...describeSkipped(skipped),
+    '',
+    `${'class'.padEnd(width)}  pictures    top-1    top-5`,
+    ...perClass.map((row) =>
+      [
+        row.class.padEnd(width),
+        count(row.count).padStart(8),
+        percent(row.top1).padStart(7),
+        percent(row.top5).padStart(7),
+      ].join('  '),
+    ),
+  ];
+}

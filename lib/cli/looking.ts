@@ -1,0 +1,111 @@
+import type { Dataset } from '../data/dataset.js';
+import { decodeImage } from '../data/decode.js';
+import type { ImageFolder } from '../data/folder.js';
+import { writeAtomically } from '../io/atomic.js';
+import { writeCsv } from '../io/csv.js';
+import { writeNpy } from '../io/npy.js';
+import { rowsPicture } from '../report/rows.js';
+import type { Classifier } from '../train/classifier.js';
+import { decodingOf } from '../train/preprocessing.js';
+import { openFolder } from './data.js';
+import type { FeaturesOptions, NeighboursOptions } from './features.js';
+import { openModel } from './model.js';
+import { writeJson, writeLine, writeNote } from './output.js';
+
+const FEATURES = 4096;
+const onSkip = ({ reason }: { reason: string }): void => writeNote(`Left out: ${reason}`);
+
+/** `alexnet features`. */
+export async function runFeatures(options: FeaturesOptions): Promise<void> {
+  const { data, out, strict = false } = options;
+  using classifier = await openModel(options.model, options);
+  const folder = await openPictures(classifier, data, strict);
+  const rows: string[][] = [];
+  async function* parts(): AsyncGenerator<Float32Array, void, undefined> {
+    for await (const { indices, values } of classifier.features(folder, { strict, onSkip })) {
+      for (const index of indices) rows.push([folder.files[index] ?? '', classOf(folder, index)]);
+      yield values;
+    }
+  }
+  await writeAtomically(out, async (file) => {
+    await writeNpy(file, FEATURES, parts());
+  });
+  await writeCsv(`${out}.csv`, [['file', 'class'], ...rows]);
+  writeLine(`Saved ${out}, of ${rows.length} pictures, and ${out}.csv`);
+}
+
+interface Neighbour {
+  file: string;
+  class: string;
+  distance: number;
+}
+
+/** `alexnet neighbours`. */
+export async function runNeighbours(images: readonly string[], options: NeighboursOptions): Promise<void> {
+  const { data, count, picture, strict = false, json = false } = options;
+  using classifier = await openModel(options.model, options);
+  const folder = await openPictures(classifier, data, strict);
+  const queries = await featuresOfFiles(classifier, images);
+  const found = queries.map((): (Neighbour & { index: number })[] => []);
+  for await (const { indices, values } of classifier.features(folder, { strict, onSkip })) {
+    for (const [i, index] of indices.entries()) {
+      const features = values.subarray(i * FEATURES, (i + 1) * FEATURES);
+      const name = classOf(folder, index);
+      queries.forEach((query, q) => {
+        const distance = distanceOf(query, features);
+        found[q]?.push({ file: folder.files[index] ?? '', class: name, distance, index });
+      });
+    }
+    for (const list of found) {
+      list.sort((a, b) => a.distance - b.distance || a.index - b.index);
+      list.length = Math.min(list.length, count);
+    }
+  }
+  const results = images.map((file, q) => ({
+    file,
+    neighbours: (found[q] ?? []).map(({ index: _, ...neighbour }) => neighbour),
+  }));
+  if (picture !== undefined) {
+    const drawn = await rowsPicture(
+      results.map(({ file, neighbours }) => [file, ...neighbours.map((n) => n.file)]),
+    );
+    await writeAtomically(picture, (file) => file.writeFile(drawn));
+  }
+  for (const result of results) {
+    if (json) writeJson(result);
+    else {
+      writeLine(result.file);
+      for (const { file, class: name, distance } of result.neighbours)
+        writeLine(`  ${distance.toFixed(3).padStart(8)}  ${name}  ${file}`);
+    }
+  }
+}
+
+function openPictures(classifier: Classifier, data: string, strict: boolean): Promise<ImageFolder> {
+  return openFolder(data, strict, decodingOf(classifier.preprocessing));
+}
+
+function classOf(folder: ImageFolder, index: number): string {
+  return folder.classes[folder.labelOf(index)] ?? '';
+}
+
+async function featuresOfFiles(classifier: Classifier, files: readonly string[]): Promise<Float32Array[]> {
+  const dataset: Dataset = {
+    length: files.length,
+    classes: classifier.classes,
+    get: async (index) => ({
+      ...(await decodeImage(files[index] ?? '', decodingOf(classifier.preprocessing))),
+      label: 0,
+    }),
+  };
+  const rows: Float32Array[] = [];
+  for await (const { values } of classifier.features(dataset, { strict: true }))
+    for (let at = 0; at < values.length; at += FEATURES) rows.push(values.subarray(at, at + FEATURES));
+  return rows;
+}
+
+function distanceOf(a: Float32Array, b: Float32Array): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += ((a[i] ?? 0) - (b[i] ?? 0)) ** 2;
+  return Math.sqrt(sum);
+}

@@ -1,0 +1,77 @@
+import { join } from 'node:path';
+import cliProgress from 'cli-progress';
+import type { ColourNoise } from '../data/colour.js';
+import type { Dataset } from '../data/dataset.js';
+import { expectStatisticsOf, type Statistics, statisticsOf } from '../data/statistics.js';
+import { exists } from '../io/folder.js';
+import { loadStatistics, saveStatistics } from '../train/statistics_file.js';
+import { openFolder } from './data.js';
+import { count, writeJson, writeLine, writeNote } from './output.js';
+import { STATISTICS, type StatsOptions } from './stats.js';
+
+/** `alexnet stats`. */
+export async function runStats({ data, out, strict = false, json = false }: StatsOptions): Promise<void> {
+  const statistics = await lookAt(await openFolder(data, strict, {}), strict);
+  const file = out ?? join(data, STATISTICS);
+  await saveStatistics(file, statistics);
+  const { pictures, meanColour, covariance, axes } = statistics;
+  if (json) {
+    const { values: eigenvalues, vectors: eigenvectors } = axes;
+    writeJson({ file, pictures, meanColour, covariance, eigenvalues, eigenvectors });
+  } else for (const line of describe(statistics)) writeLine(line);
+  if (!json) writeLine(`Saved ${file}`);
+}
+
+/** With a bar on a terminal. */
+async function lookAt(folder: Dataset, strict: boolean): Promise<Statistics> {
+  const bar = new cliProgress.SingleBar({
+    stream: process.stderr,
+    format: 'looking at pictures [{bar}] {value} of {total}',
+    clearOnComplete: true,
+    gracefulExit: false,
+  });
+  if (process.stderr.isTTY) bar.start(folder.length, 0);
+  try {
+    return await statisticsOf(folder, {
+      strict,
+      onPicture: (done) => bar.update(done),
+      onSkip: ({ reason }) => writeNote(`Left out: ${reason}`),
+    });
+  } finally {
+    bar.stop();
+  }
+}
+
+function describe({ pictures, height, width, meanColour, axes }: Statistics): string[] {
+  const [red, green, blue] = meanColour.map((value) => value.toFixed(2));
+  return [
+    `${count(pictures)} pictures of ${height} × ${width} pixels: mean colour ${red}, ${green}, ${blue} of 255`,
+    'principal colours (of 0…1): variance, then red, green, blue',
+    ...axes.values.map((value, i) => {
+      const vector = axes.vectors[i]?.map((part) => part.toFixed(4).padStart(7)) ?? [];
+      return `  ${value.toFixed(6)}  ${vector.join('  ')}`;
+    }),
+  ];
+}
+
+/**
+ * The noise along the axes of a training set: of the statistics in its folder, or where there are none, looked at now.
+ * @throws {DataError} for statistics of other pictures
+ */
+export async function colourNoiseOf(
+  kind: ColourNoise['kind'],
+  data: string,
+  folder: Dataset,
+  strict: boolean,
+): Promise<ColourNoise> {
+  const path = join(data, STATISTICS);
+  if (await exists(path)) {
+    const statistics = await loadStatistics(path);
+    expectStatisticsOf(folder, statistics, path);
+    return { kind, axes: statistics.axes };
+  }
+  writeNote(
+    `Looking at the colours of all ${count(folder.length)} training pictures: "alexnet stats" would keep them`,
+  );
+  return { kind, axes: (await lookAt(folder, strict)).axes };
+}

@@ -1,0 +1,100 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import sharp from 'sharp';
+import { ImageFolder } from '../../lib/data/folder.js';
+import { AlexNet } from '../../lib/models/alexnet.js';
+import { loadModel } from '../../lib/train/classifier.js';
+import { saveModelFile } from '../../lib/train/model_file.js';
+import { alexnet, expectError, jsonLines, useFolder } from './alexnet.js';
+import { BLUE, RED, writePictures } from './pictures.js';
+
+describe('command line: features and neighbours', () => {
+  const folder = useFolder();
+  const at = (...path: string[]) => join(folder(), ...path);
+  const options = () => ['--model', at('model.safetensors'), '--data', at('data')];
+
+  before(async () => {
+    await writePictures(at('data'), { blue: BLUE, red: RED }, 3);
+    using network = new AlexNet({ classes: 2, init: 'he', seed: 1 });
+    await saveModelFile(
+      at('model.safetensors'),
+      {
+        model: network.config,
+        classes: ['blue', 'red'],
+        preprocessing: { resize: 256, crop: 227, mean: [100, 100, 100], scale: [0.02, 0.02, 0.02] },
+      },
+      network,
+    );
+  });
+
+  it('features are the outputs of fc7, a row for each picture, as numpy reads them', async () => {
+    const { status, stdout, stderr } = await alexnet(['features', ...options(), '--out', at('f.npy')]);
+    expect([status, stderr]).to.deep.equal([0, '']);
+    expect(stdout).to.equal(`Saved ${at('f.npy')}, of 6 pictures, and ${at('f.npy')}.csv\n`);
+    const table = (await readFile(at('f.npy.csv'), 'utf8')).trimEnd().split('\r\n');
+    expect(table[0]).to.equal('file,class');
+    expect(table[1]).to.equal(`${at('data/blue/0.png')},blue`);
+    expect(table).to.have.lengthOf(7);
+
+    const bytes = await readFile(at('f.npy'));
+    expect(bytes.length).to.equal(128 + 6 * 4096 * 4);
+    expect([...bytes.subarray(0, 10)]).to.deep.equal([0x93, ...Buffer.from('NUMPY'), 1, 0, 118, 0]);
+    expect(bytes.toString('latin1', 10, 128)).to.match(
+      /^\{'descr': '<f4', 'fortran_order': False, 'shape': \(6, 4096\), \} +\n$/,
+    );
+    using classifier = await loadModel(at('model.safetensors'));
+    const pictures = await ImageFolder.open(at('data'));
+    const rows: number[] = [];
+    for await (const { values } of classifier.features(pictures)) rows.push(...values);
+    rows.forEach((value, i) => {
+      if (bytes.readFloatLE(128 + 4 * i) !== value) expect.fail(`number ${i} is another`);
+    });
+    expect(Math.min(...rows)).to.equal(0);
+    expect(Math.max(...rows)).to.be.above(0);
+  });
+
+  it('neighbours are the nearest by distance, the picture itself first, and are drawn', async () => {
+    const queries = [at('data/red/1.png'), at('data/blue/2.png')];
+    const args = ['neighbours', ...options(), '--count', '4', '--json', '--picture', at('n.png')];
+    const { status, stdout, stderr } = await alexnet([...args, ...queries]);
+    expect([status, stderr]).to.deep.equal([0, '']);
+    const results = jsonLines(stdout);
+    expect(results.map(({ file }) => file)).to.deep.equal(queries);
+    for (const [i, name] of ['red', 'blue'].entries()) {
+      const list = results[i]?.neighbours as { file: string; class: string; distance: number }[];
+      expect(list).to.have.lengthOf(4);
+      expect(list[0]).to.include({ file: queries[i], class: name });
+      // Batches of other sizes add up in another order.
+      expect(list[0]?.distance).to.be.below(1e-3);
+      expect(list.slice(0, 3).map((one) => one.class)).to.deep.equal([name, name, name]);
+      for (const [j, one] of list.slice(1).entries())
+        expect(one.distance)
+          .to.be.at.least(list[j]?.distance ?? 0)
+          .and.above(0);
+    }
+    const { width, height } = await sharp(at('n.png')).metadata();
+    expect([width, height]).to.deep.equal([5 * 132 + 12, 2 * 132 + 4]);
+  });
+
+  it('need pictures of two classes', async () => {
+    await writePictures(at('one'), { red: RED }, 1);
+    expectError(
+      await alexnet([
+        ...['neighbours', '--model', at('model.safetensors'), '--data', at('one')],
+        at('data/red/0.png'),
+      ]),
+      1,
+      /one class only, red/,
+    );
+  });
+
+  it('end with one message for what cannot be read or written', async () => {
+    expectError(
+      await alexnet(['neighbours', ...options(), at('nowhere.jpg')]),
+      1,
+      /nowhere\.jpg could not be decoded/,
+    );
+    expectError(await alexnet(['features', ...options(), '--out', at('no/where.npy')]), 1, /Cannot write/);
+  });
+});

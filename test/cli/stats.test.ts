@@ -1,0 +1,76 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { alexnet, expectError, jsonLines, useFolder } from './alexnet.js';
+import { BLUE, RED, writePictures } from './pictures.js';
+
+describe('command line: statistics and colour noise', () => {
+  const folder = useFolder();
+  const at = (...path: string[]) => join(folder(), ...path);
+  const train = (...more: string[]) => [
+    ...['train', '--data', at('train'), '--val', at('val'), '--batch', '4', '--optimizer', 'sgd', '--json'],
+    ...more,
+  ];
+
+  before(async () => {
+    await writePictures(at('train'), { blue: BLUE, red: RED }, 4);
+    await writePictures(at('val'), { blue: BLUE, red: RED }, 2);
+  });
+
+  it('stats looks at every picture, and keeps the statistics in the folder', async () => {
+    const { status, stdout, stderr } = await alexnet(['stats', '--data', at('train'), '--json']);
+    expect([status, stderr]).to.deep.equal([0, '']);
+    const [found = {}] = jsonLines(stdout);
+    expect(found).to.include({ file: at('train/stats.safetensors'), pictures: 8 });
+    expect(found).to.have.all.keys(
+      ...['file', 'pictures', 'meanColour', 'covariance', 'eigenvalues', 'eigenvectors'],
+    );
+    const [red, green, blue] = found.meanColour as number[];
+    expect([red, green, blue].map((value) => Math.round(10 * (value ?? 0)) / 10)).to.deep.equal([
+      122.5, 37.5, 122.5,
+    ]);
+    // From blue to red: along red minus blue.
+    const [[r, g, b] = []] = found.eigenvectors as number[][];
+    expect(Math.abs((r ?? 0) + (b ?? 0))).to.be.below(1e-9);
+    expect(Math.abs(g ?? 1)).to.be.below(1e-9);
+    const words = await alexnet(['stats', '--data', at('train'), '--out', at('elsewhere')]);
+    expect(words.stdout).to.match(
+      /^8 pictures of 256 × 256 pixels: mean colour 122\.50, 37\.50, 122\.50 of 255\n/,
+    );
+    expect(words.stdout).to.include(`Saved ${at('elsewhere')}\n`);
+  });
+
+  it('train --colour-noise uses them, and --resume goes on with them to the same file', async () => {
+    const noise = ['--colour-noise', 'krizhevsky2012'];
+    const straight = await alexnet(train('--epochs', '2', '--out', at('straight'), ...noise));
+    expect([straight.status, straight.stderr]).to.deep.equal([0, '']);
+    await alexnet(train('--epochs', '2', '--out', at('plain')));
+    const [with_, without] = await Promise.all(
+      ['straight', 'plain'].map((run) => readFile(at(run, 'best.safetensors'))),
+    );
+    expect(with_?.equals(without ?? Buffer.of())).to.equal(false);
+    await alexnet(train('--epochs', '1', '--out', at('stopped'), ...noise));
+    const resumed = await alexnet(['train', '--resume', at('stopped'), '--epochs', '2', '--json']);
+    expect([resumed.status, resumed.stderr.includes('Going on')]).to.deep.equal([0, true]);
+    expectError(
+      await alexnet(['train', '--resume', at('stopped'), '--colour-noise', 'paper']),
+      1,
+      /Expected krizhevsky2012 for --colour-noise but received "paper".*may not change on --resume/,
+    );
+  });
+
+  it('refuses statistics of other pictures, and noise without pictures', async () => {
+    await writeFile(at('val', 'stats.safetensors'), await readFile(at('train', 'stats.safetensors')));
+    expectError(
+      await alexnet([
+        ...['train', '--data', at('val'), '--val', at('train'), '--out', at('none')],
+        ...['--colour-noise', 'paper'],
+      ]),
+      1,
+      /Expected statistics of the training data in .*val\/stats\.safetensors but received those of other pictures/,
+    );
+    expectError(await alexnet(['train', '--colour-noise', 'paper']), 1, /--colour-noise needs --data/);
+    expectError(await alexnet(['stats', '--data', at('nowhere')]), 1, /nowhere/);
+    expectError(await alexnet(['stats', '--data', at('train'), '--out', at('no/where')]), 1, /Cannot write/);
+  });
+});
