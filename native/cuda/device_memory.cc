@@ -23,11 +23,12 @@ void* DeviceMemory::allocate(size_t bytes) {
   const CurrentDevice current(device_);
   void* data = nullptr;
   const cudaError_t status = cudaMallocAsync(&data, std::max<size_t>(bytes, 1), poolStream());
-  if (status == cudaErrorMemoryAllocation) {
-    cudaGetLastError();
-    return nullptr;
+  if (failed(status)) {
+    dropUnused();
+    const CallFailure failure = describeFailure(status);
+    if (failure.outOfMemory) return nullptr;
+    throw CudaError("cudaMallocAsync", failure, concat(bytes, " bytes"));
   }
-  if (failed(status)) throw CudaError("cudaMallocAsync", describeFailure(status), concat(bytes, " bytes"));
   ++live_;
   try {
     for (cudaStream_t stream : joined_) order(poolStream(), stream);

@@ -2,13 +2,14 @@ import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { build, needCuda } from '../cuda/targets.js';
-import type { Calls, Outcome, Trial } from './faults.js';
+import type { Calls, Outcome, Phase, Trial } from './faults.js';
 import { FAULTS, SEEDS } from './simulator.js';
 
 const program = fileURLToPath(new URL('./faults.ts', import.meta.url));
+const PHASES: readonly Phase[] = ['use', 'first step', 'later step'];
 /** A device takes 70 MB. */
 const DEVICES = 24;
-/** How many of a call's times fail in a first step, which takes a second. */
+/** How many of a call's times fail where each needs a device of its own. */
 const TIMES = Math.max(2, Math.min(SEEDS.length, 6));
 
 /** So many numbers from 1 to `most`, the first and the last among them. */
@@ -25,7 +26,7 @@ describe('simulator: any call of a training step fails', function () {
   let calls: Calls;
 
   function run(trials: readonly Trial[]): string[] {
-    const devices = Array<string>(Math.min(trials.length, DEVICES) + 1).fill('h100');
+    const devices = Array<string>(Math.min(trials.length, DEVICES) + 2).fill('h100');
     const env = {
       ...process.env,
       NODE_CUDNN_SIMULATOR: `devices=${devices.join(',')} seed=${trials.length}`,
@@ -51,15 +52,14 @@ describe('simulator: any call of a training step fails', function () {
   });
 
   for (const fault of FAULTS) {
-    for (const first of [true, false]) {
-      it(`${fault} in ${first ? 'a first' : 'a later'} step: it is told, and the next step is ${fault === 'DeviceLost' ? 'refused' : 'right'}`, () => {
-        const trials = Object.entries(calls[first ? 0 : 1]).flatMap(([call, count]) =>
-          spread(count, first || fault === 'DeviceLost' ? TIMES : count).map(
-            (nth): Trial => ({ call, nth, fault, first }),
-          ),
+    for (const phase of PHASES) {
+      it(`${fault} in a device's ${phase}: it is told, and the next step is ${fault === 'DeviceLost' ? 'refused' : 'right'}`, () => {
+        const isNew = phase !== 'later step' || fault === 'DeviceLost';
+        const trials = Object.entries(calls[phase]).flatMap(([call, count]) =>
+          spread(count, isNew ? TIMES : count).map((nth): Trial => ({ call, nth, fault, phase })),
         );
         const outcomes: Outcome[] = [];
-        const together = first || fault === 'DeviceLost' ? DEVICES : trials.length;
+        const together = isNew ? DEVICES : trials.length;
         for (let at = 0; at < trials.length; at += together)
           for (const line of run(trials.slice(at, at + together))) outcomes.push(JSON.parse(line) as Outcome);
         expect(outcomes).to.have.lengthOf(trials.length);

@@ -9,23 +9,29 @@ import { tidy } from '../../lib/scope.js';
 import type { Tensor } from '../../lib/tensor.js';
 import smallAlexNet from '../cases/small_alexnet.js';
 import { difference } from '../support/compare.js';
-import { drawInputs, makeTensors } from '../support/run_case.js';
+import { drawInputs, makeTensors, runCase } from '../support/run_case.js';
 import { type Fault, Simulator } from './simulator.js';
 
-/** The `nth` call of that name in a device's first step, in which convolutions are planned, or in its second. */
+/**
+ * When a call fails: as soon as a device is used, from the first upload to the last gradient's download; in its first
+ * training step, in which convolutions are planned; or in a later one.
+ */
+export const PHASES = ['use', 'first step', 'later step'] as const;
+export type Phase = (typeof PHASES)[number];
+/** The `nth` call of that name fails. */
 export interface Trial {
   readonly call: string;
   readonly nth: number;
   readonly fault: Fault;
-  readonly first: boolean;
+  readonly phase: Phase;
 }
 export interface Outcome extends Trial {
   /** What the step rejected with or threw. */
   readonly errors: readonly string[];
   readonly problems: readonly string[];
 }
-/** How often each call is made, in the first step and in the second. */
-export type Calls = readonly [Readonly<Record<string, number>>, Readonly<Record<string, number>>];
+/** How often each call is made. */
+export type Calls = Readonly<Record<Phase, Readonly<Record<string, number>>>>;
 
 const TOLERANCE = 1e-5;
 const [opCase] = smallAlexNet.cases.map((each) => ({ ...each, values: drawInputs(smallAlexNet, each) }));
@@ -84,74 +90,109 @@ class Net {
 const net = opCase;
 
 const simulator = new Simulator(process.argv[2] ?? '');
-// The first device stays whole; trials that plan, or lose theirs, have one of their own.
-const [whole, ...fresh] = simulator.devices;
-if (whole === undefined) throw new Error('no device');
+// The first two stay whole; trials that plan, or lose theirs, have one of their own.
+const [whole, trained, ...fresh] = simulator.devices;
+if (whole === undefined || trained === undefined) throw new Error('fewer than two devices');
+
+const calls: Partial<Record<Phase, Record<string, number>>> = {};
+/** Counts what the first run of a phase calls. */
+async function counted<T>(phase: Phase, run: () => Promise<T>): Promise<T> {
+  const before = simulator.calls();
+  const result = await run();
+  calls[phase] ??= Object.fromEntries(
+    Object.entries(simulator.calls())
+      .map(([call, n]) => [call, n - (before[call] ?? 0)] as const)
+      .filter(([, n]) => n > 0),
+  );
+  return result;
+}
+
+/** All results of the network and its backward, one behind the other. */
+async function use(device: Device): Promise<Float32Array> {
+  const { outputs, gradients } = await counted('use', () => runCase(smallAlexNet, net, device));
+  return Float32Array.from(
+    [outputs, gradients].flatMap((each) => Object.values(each).flatMap((values) => [...values])),
+  );
+}
 
 /** Two steps without a fault. */
-async function reference(device: Device) {
+async function train(device: Device) {
   using model = new Net(device);
-  const made: Record<string, number>[] = [];
   const losses: number[] = [];
   const reads = [await model.read()];
-  for (let step = 0; step < 2; step++) {
-    const before = simulator.calls();
-    const { loss, errors } = await model.step();
+  for (const phase of PHASES.slice(1)) {
+    const { loss, errors } = await counted(phase, () => model.step());
     if (errors.length > 0) throw errors[0];
-    const calls = Object.entries(simulator.calls()).map(
-      ([call, n]) => [call, n - (before[call] ?? 0)] as const,
-    );
-    made.push(Object.fromEntries(calls.filter(([, n]) => n > 0)));
     losses.push(loss);
     reads.push(await model.read());
   }
-  return { losses, reads, calls: made as unknown as Calls };
+  return { losses, reads };
 }
 
 function isSame(actual: Float32Array, wanted: PromiseSettledResult<Float32Array> | undefined): boolean {
   return wanted?.status === 'fulfilled' && difference(actual, wanted.value).relative <= TOLERANCE;
 }
 
-const wanted = await reference(whole);
+// The device is new: `use` comes first.
+const used = await use(whole);
+// Its plans are made: those of the first step are counted on another.
+const wanted = await train(trained);
 
-async function run({ call, nth, fault, first }: Trial, device: Device): Promise<Outcome> {
-  const problems: string[] = [];
-  const step = first ? 0 : 1;
-  const told: unknown[] = [];
-  {
-    using model = new Net(device);
-    if (!first) await model.step();
-    else await device.synchronize();
-    simulator.fail(call, nth, fault);
-    const { loss, errors } = await model.step();
-    simulator.fail(call, 0, fault);
-    told.push(...errors);
-    for (const error of errors)
-      if (!(error instanceof NodeCudnnError)) problems.push(`an error of another kind: ${error}`);
-    // Where nobody was told, nothing may be wrong.
-    if (errors.length === 0 && Math.abs(loss / (wanted.losses[step] ?? Number.NaN) - 1) > TOLERANCE)
-      problems.push(`the loss is ${loss} and no error was told`);
-    const reads = await model.read();
-    for (const [i, read] of reads.entries()) {
-      if (read.status === 'rejected') {
-        if (!(read.reason instanceof NodeCudnnError)) problems.push(`${names[i]}: ${read.reason}`);
-        if (errors.length === 0) problems.push(`${names[i]} cannot be read and no error was told`);
-        continue;
-      }
-      const [old, changed] = [step, step + 1].map((at) => isSame(read.value, wanted.reads[at]?.[i]));
-      if (errors.length === 0 ? !changed : !old && !changed) problems.push(`${names[i]} has other numbers`);
+/** The device's first use fails; what it rejected with. */
+async function failUse({ call, nth, fault }: Trial, device: Device, problems: string[]): Promise<unknown[]> {
+  simulator.fail(call, nth, fault);
+  const [outcome] = await Promise.allSettled([use(device)]);
+  simulator.fail(call, 0, fault);
+  if (outcome.status === 'rejected') return [outcome.reason];
+  if (difference(outcome.value, used).relative > TOLERANCE)
+    problems.push('other numbers, and no error was told');
+  return [];
+}
+
+/** A step fails; what it rejected with or threw. */
+async function failStep(
+  { call, nth, fault, phase }: Trial,
+  device: Device,
+  problems: string[],
+): Promise<unknown[]> {
+  const step = phase === 'first step' ? 0 : 1;
+  using model = new Net(device);
+  if (step > 0) await model.step();
+  else await device.synchronize();
+  simulator.fail(call, nth, fault);
+  const { loss, errors } = await model.step();
+  simulator.fail(call, 0, fault);
+  // Where nobody was told, nothing may be wrong.
+  if (errors.length === 0 && Math.abs(loss / (wanted.losses[step] ?? Number.NaN) - 1) > TOLERANCE)
+    problems.push(`the loss is ${loss} and no error was told`);
+  const reads = await model.read();
+  for (const [i, read] of reads.entries()) {
+    if (read.status === 'rejected') {
+      if (!(read.reason instanceof NodeCudnnError)) problems.push(`${names[i]}: ${read.reason}`);
+      if (errors.length === 0) problems.push(`${names[i]} cannot be read and no error was told`);
+      continue;
     }
-    // Where all parameters kept their numbers, the same model goes on.
-    const next = await model.step();
-    const isReadable = reads.every(({ status }) => status === 'fulfilled');
-    if (isReadable && fault !== 'DeviceLost' && next.errors.length > 0)
-      problems.push(`the model's next step fails: ${next.errors[0]}`);
+    const [old, changed] = [step, step + 1].map((at) => isSame(read.value, wanted.reads[at]?.[i]));
+    if (errors.length === 0 ? !changed : !old && !changed) problems.push(`${names[i]} has other numbers`);
   }
+  // Where all parameters kept their numbers, the same model goes on.
+  const next = await model.step();
+  const isReadable = reads.every(({ status }) => status === 'fulfilled');
+  if (isReadable && fault !== 'DeviceLost' && next.errors.length > 0)
+    problems.push(`the model's next step fails: ${next.errors[0]}`);
+  return errors;
+}
+
+async function run(trial: Trial, device: Device): Promise<Outcome> {
+  const problems: string[] = [];
+  const told = await (trial.phase === 'use' ? failUse : failStep)(trial, device, problems);
+  for (const error of told)
+    if (!(error instanceof NodeCudnnError)) problems.push(`an error of another kind: ${error}`);
   await Promise.allSettled([device.synchronize()]);
-  if (fault === 'DeviceLost' && told.length > 0) {
+  if (trial.fault === 'DeviceLost' && told.length > 0) {
     await expectRefused(device, problems);
   } else {
-    const again = await reference(device).catch((error: unknown) => {
+    const again = await train(device).catch((error: unknown) => {
       problems.push(`the next step is not possible: ${error}`);
       return wanted;
     });
@@ -164,7 +205,7 @@ async function run({ call, nth, fault, first }: Trial, device: Device): Promise<
   }
   const left = simulator.counts()['cuDNN descriptor'] ?? 0;
   if (left !== 0) problems.push(`${left} descriptors are left`);
-  return { call, nth, fault, first, errors: told.map(String), problems };
+  return { ...trial, errors: told.map(String), problems };
 }
 
 /** A lost device: each step says so. */
@@ -181,10 +222,10 @@ async function expectRefused(device: Device, problems: string[]): Promise<void> 
 }
 
 const lines = (await text(process.stdin)).split('\n').filter((line) => line !== '');
-if (lines.length === 0) process.stdout.write(`${JSON.stringify(wanted.calls)}\n`);
+if (lines.length === 0) process.stdout.write(`${JSON.stringify(calls)}\n`);
 for (const line of lines) {
   const trial = JSON.parse(line) as Trial;
-  const device = trial.first || trial.fault === 'DeviceLost' ? fresh.pop() : fresh[0];
+  const device = trial.phase !== 'later step' || trial.fault === 'DeviceLost' ? fresh.pop() : fresh[0];
   if (device === undefined) throw new Error('more trials than devices');
   process.stdout.write(`${JSON.stringify(await run(trial, device))}\n`);
 }
