@@ -14,9 +14,6 @@ import type { Section } from './section.js';
 
 /** Steps that are compared bit by bit, or between devices. */
 const STEPS = 5;
-/** A net's forward and backward are in one case, and pooling may choose another of two nearly equal numbers. */
-const COMPOSED_TF32 = { relative: 5e-2, reason: 'pooling and ReLU may choose another of two near numbers' };
-
 /** The cases of the tables on a device and on the CPU backend. */
 async function compareTables(section: Section, device: Device, given: readonly OpTable[], tolerance: number) {
   for (const table of given) {
@@ -53,21 +50,8 @@ export async function operations(section: Section, device: Device): Promise<void
 
 export async function operationsTf32(section: Section, device: Device): Promise<void> {
   device.setConvolutions({ tf32: true });
-  const { relative, reason } = COMPOSED_TF32;
-  section.note(`convolutions only, which alone use TF32; smallAlexNet to ${relative}: ${reason}`);
-  const run = tables.filter(isConvolution);
-  await compareTables(
-    section,
-    device,
-    run.filter(({ composed }) => !composed),
-    5e-3,
-  );
-  await compareTables(
-    section,
-    device,
-    run.filter(({ composed }) => composed),
-    relative,
-  );
+  section.note('convolutions only, which alone use TF32');
+  await compareTables(section, device, tables.filter(isConvolution), 5e-3);
   device.setConvolutions({ tf32: false });
 }
 

@@ -109,7 +109,10 @@ export async function netSpeeds(section: Section, trials: readonly Trial[], with
 }
 
 function runTrial(section: Section, command: string, args: readonly string[]): Promise<Result> {
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: section.remainingMs });
+  const child = spawn(command, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: Math.ceil(section.remainingMs),
+  });
   let [stdout, stderr] = ['', ''];
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     stdout += text;
