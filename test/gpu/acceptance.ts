@@ -28,6 +28,8 @@ import { type LayerSpeed, layerSpeeds, type NetSpeed, netSpeeds } from './speed.
 interface Sizes {
   readonly batch: number;
   readonly traceSteps: number;
+  /** That are compared bit by bit, or between devices. */
+  readonly steps: number;
   readonly blockBytes: number;
   readonly repeats: number;
   readonly convs: number;
@@ -38,6 +40,7 @@ const device = 'cuda';
 const GPU: Sizes = {
   batch: 128,
   traceSteps: 10,
+  steps: 5,
   blockBytes: 2 ** 30,
   repeats: 50,
   convs: 1000,
@@ -53,6 +56,7 @@ const GPU: Sizes = {
 const SIMULATOR: Sizes = {
   batch: 2,
   traceSteps: 1,
+  steps: 2,
   // The simulator writes to what it gives: more than there is, at once.
   blockBytes: 2 ** 40,
   repeats: 1,
@@ -61,7 +65,7 @@ const SIMULATOR: Sizes = {
   trials: [{ kind: 'train', batch: 2, steps: 1, device }],
 };
 
-interface Report {
+export interface Report {
   machine: Record<string, unknown>;
   sections: SectionReport[];
   speed: {
@@ -111,7 +115,7 @@ async function useSimulator(): Promise<void> {
 /** `save` gets the report after each section: a GPU may end the process. */
 async function runAll(isSimulated: boolean, save: (report: Report) => Promise<void>): Promise<Report> {
   const sizes = isSimulated ? SIMULATOR : GPU;
-  const { batch } = sizes;
+  const { batch, steps } = sizes;
   const device = Device.get('cuda');
   const sections: SectionReport[] = [];
   const speed: Report['speed'] = {
@@ -133,10 +137,10 @@ async function runAll(isSimulated: boolean, save: (report: Report) => Promise<vo
   await section('operations, TF32 off', 150, (s) => operations(s, device));
   await section('operations, TF32 on', 60, (s) => operationsTf32(s, device));
   await section('training trace', 60, (s) => trace(s, device, sizes.traceSteps));
-  await section('determinism', 60, (s) => determinism(s, device, batch));
+  await section('determinism', 60, (s) => determinism(s, device, batch, steps));
   await section('dropout and random numbers', 30, (s) => dropout(s, device));
   await section('out of memory', 40, (s) => outOfMemory(s, device, sizes.blockBytes, batch));
-  await section('two devices', 60, (s) => twoDevices(s, Math.min(batch, 8)));
+  await section('two devices', 60, (s) => twoDevices(s, Math.min(batch, 8), steps));
   await section('launch overhead', 30, async (s) => {
     speed.launches = await s.run('conv2d, training step', () =>
       measureLaunches(device, sizes.convs, sizes.launchedSteps),

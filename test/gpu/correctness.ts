@@ -12,8 +12,6 @@ import { trainTrace } from '../support/trace.js';
 import { type Training, train } from '../support/train.js';
 import type { Section } from './section.js';
 
-/** Steps that are compared bit by bit, or between devices. */
-const STEPS = 5;
 /** The cases of the tables on a device and on the CPU backend. */
 async function compareTables(section: Section, device: Device, given: readonly OpTable[], tolerance: number) {
   for (const table of given) {
@@ -79,11 +77,11 @@ function expectSameBits(actual: Training, wanted: Training): void {
   for (const [name, values] of wanted.weights) expectEqual(name, actual.weights.get(name) ?? [], values);
 }
 
-export async function determinism(section: Section, device: Device, batch: number): Promise<void> {
+export async function determinism(section: Section, device: Device, batch: number, steps: number) {
   device.setConvolutions({ deterministic: true, tf32: true });
-  await section.run(`${STEPS} steps twice, batch ${batch}: equal bits`, async () => {
-    const first = await train(device, batch, STEPS);
-    expectSameBits(await train(device, batch, STEPS), first);
+  await section.run(`${steps} steps twice, batch ${batch}: equal bits`, async () => {
+    const first = await train(device, batch, steps);
+    expectSameBits(await train(device, batch, steps), first);
   });
   device.setConvolutions({ deterministic: false, tf32: false });
 }
@@ -130,16 +128,16 @@ export async function outOfMemory(section: Section, device: Device, blockBytes: 
   });
 }
 
-export async function twoDevices(section: Section, batch: number): Promise<void> {
+export async function twoDevices(section: Section, batch: number, steps: number): Promise<void> {
   if (!isThere('cuda:1')) {
     section.skip('there is one device');
     return;
   }
   const devices = ['cuda:0', 'cuda:1'].map((name) => Device.get(name));
   for (const device of devices) device.setConvolutions({ tf32: false });
-  const wanted = await section.run('on the CPU', () => train('cpu', batch, STEPS));
+  const wanted = await section.run('on the CPU', () => train('cpu', batch, steps));
   const ours = await section.run('on both at once', () =>
-    Promise.all(devices.map((device) => train(device, batch, STEPS))),
+    Promise.all(devices.map((device) => train(device, batch, steps))),
   );
   for (const [i, { losses, weights }] of ours?.entries() ?? []) {
     if (wanted === undefined) continue;
