@@ -1,12 +1,14 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { printLaunches } from './launches_simulated.js';
 import { machine } from './machine.js';
 import { type Result, runTrial, type Trial } from './network.js';
 
 /**
  * `npm run bench [-- --json] [--peers torch]`: the whole network, `paper` preset, 227 pixels. Each trial has a process
- * of its own; a peer's follows ours at once, so that both see the same machine.
+ * of its own; a peer's follows ours at once, so that both see the same machine. `--launches`: what operations cost on
+ * the host, on the simulator of CUDA with its arithmetic off.
  */
 const TRIALS: readonly Trial[] = [
   { kind: 'train', batch: 128, steps: 8 },
@@ -26,11 +28,14 @@ const { values } = parseArgs({
     json: { type: 'boolean', default: false },
     peers: { type: 'string' },
     trial: { type: 'string' },
+    launches: { type: 'boolean', default: false },
   },
 });
 
 if (values.trial !== undefined) {
   runTrial(JSON.parse(values.trial) as Trial).then((result) => console.log(JSON.stringify(result)));
+} else if (values.launches) {
+  printLaunches(values.json);
 } else {
   const rows = TRIALS.map((trial): Row => {
     const ours = measure(trial);

@@ -15,9 +15,15 @@ import {
 import { median, quantile } from './machine.js';
 
 /** One process measures one of these: a fresh process has no other's memory. */
-export type Trial =
-  | { kind: 'train'; batch: number; steps: number }
-  | { kind: 'infer'; batch: number; steps: number };
+export interface Trial {
+  readonly kind: 'train' | 'infer';
+  readonly batch: number;
+  readonly steps: number;
+  /** Default: `cpu`. */
+  readonly device?: string;
+  /** Of a CUDA device; default: false. */
+  readonly autotune?: boolean;
+}
 
 const CLASSES = 1000;
 const WARM_UP_STEPS = 2;
@@ -35,7 +41,8 @@ export interface Result {
 }
 
 export async function runTrial(trial: Trial): Promise<Result> {
-  const device = Device.get('cpu');
+  const device = Device.get(trial.device);
+  if (trial.autotune) device.setConvolutions({ autotune: true });
   const model = new AlexNet({ classes: CLASSES, preset: 'paper', device });
   const { batch } = trial;
   const x = randn([batch, 227, 227, 3], { seed: 1, device });

@@ -1,6 +1,6 @@
 """AlexNet (paper preset: 227 pixels, groups, LRN inside each column) in PyTorch, for comparison on the same machine.
 
-  python bench/peers/alexnet_torch.py train|infer BATCH STEPS [--compile] [--channels-last]
+  python bench/peers/alexnet_torch.py train|infer BATCH STEPS [--compile] [--channels-last] [--device cuda]
 
 Prints one JSON object, as `npm run bench -- --json` does for a trial. PyTorch is not a dependency of this package.
 """
@@ -44,11 +44,12 @@ def main():
     parser.add_argument('steps', type=int)
     parser.add_argument('--compile', action='store_true')
     parser.add_argument('--channels-last', action='store_true')
+    parser.add_argument('--device', default='cpu')
     args = parser.parse_args()
     torch.manual_seed(0)
-    net = alexnet()
-    x = torch.randn(args.batch, 3, 227, 227)
-    labels = torch.arange(args.batch) % 1000
+    net = alexnet().to(args.device)
+    x = torch.randn(args.batch, 3, 227, 227, device=args.device)
+    labels = torch.arange(args.batch, device=args.device) % 1000
     if args.channels_last:
         net, x = net.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
     forward = torch.compile(net) if args.compile else net
@@ -63,7 +64,7 @@ def main():
 
     def infer():
         with torch.inference_mode():
-            return forward(x)
+            return forward(x).cpu()
 
     step = train if args.kind == 'train' else infer
     if args.kind == 'infer':

@@ -24,7 +24,7 @@ struct Failing {
 };
 
 /// From NODE_CUDNN_SIMULATOR, whose words are name=value:
-///   seed=1 devices=h100,t4 fail=cudaMallocAsync:3:OutOfMemory cudnn=none
+///   seed=1 devices=h100,t4 fail=cudaMallocAsync:3:OutOfMemory cudnn=none arithmetic=none
 struct State {
   std::recursive_mutex mutex;
   std::vector<PlayedDevice> devices;
@@ -35,6 +35,7 @@ struct State {
   std::vector<std::string> violations;
   std::map<std::string, int64_t> counts;
   bool realCudnn = true;
+  bool arithmetic = true;
 
   State();
 };
@@ -93,6 +94,8 @@ State::State() {
       devicesPlayed = value;
     } else if (name == "cudnn" && value == "none") {
       realCudnn = false;
+    } else if (name == "arithmetic" && value == "none") {
+      arithmetic = false;
     } else if (name == "fail" && split(value, ':').size() == 3) {
       const auto parts = split(value, ':');
       failing[parts[0]] = {std::stoull(parts[1]), faultOf(parts[2])};
@@ -199,6 +202,8 @@ cublasStatus_t cublasStatus(Fault fault) {
       return CUBLAS_STATUS_INTERNAL_ERROR;
   }
 }
+
+bool computes() { return state().arithmetic; }
 
 bool isRealCudnnWanted() { return state().realCudnn && access(SIMULATOR_CUDNN, R_OK) == 0; }
 

@@ -19,6 +19,9 @@ bool isLost(int device);
 bool isLaunched(int device);
 /// Whether it is on this machine, and NODE_CUDNN_SIMULATOR does not say cudnn=none.
 bool isRealCudnnWanted();
+/// Whether work is done that computes; with arithmetic=none only copies and fills are, and launches are not
+/// checked.
+bool computes();
 
 /// The next numbers that `draw` gives follow from it.
 void seed(uint64_t seed);

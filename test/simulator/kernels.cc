@@ -30,6 +30,7 @@ void launchOnHost(cudaStream_t handle, int64_t n, const void* functor, size_t by
   const simulator::Lock lock(simulator::mutex());
   simulator::Stream* const stream = simulator::findStream(handle, "a kernel");
   if (stream == nullptr || !simulator::isLaunched(stream->device)) return;
+  if (!simulator::computes()) return;
   if (stream->device != simulator::currentDevice())
     return simulator::violation("a kernel: a stream of a device that is not the thread's");
   const auto* first = static_cast<const uint8_t*>(functor);

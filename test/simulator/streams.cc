@@ -326,6 +326,7 @@ bool isPending(const void* data, size_t bytes) {
 
 void enqueue(cudaStream_t handle, const std::string& what, const std::vector<Range>& ranges,
              std::function<void()> work) {
+  if (!computes()) return;
   const Lock lock(mutex());
   Stream* const stream = findStream(handle, what.c_str());
   if (stream == nullptr || isLost(stream->device)) return;

@@ -1,0 +1,131 @@
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { median } from '../../bench/machine.js';
+import type { Result, Trial } from '../../bench/network.js';
+import { backward, noGrad } from '../../lib/autograd.js';
+import type { Device } from '../../lib/device.js';
+import { AlexNet } from '../../lib/models/alexnet.js';
+import type { Module } from '../../lib/nn/index.js';
+import { tidy } from '../../lib/scope.js';
+import { randn, type Tensor } from '../../lib/tensor.js';
+import type { Section } from './section.js';
+
+const bench = fileURLToPath(new URL('../../bench/main.ts', import.meta.url));
+const peer = fileURLToPath(new URL('../../bench/peers/alexnet_torch.py', import.meta.url));
+
+export interface LayerSpeed {
+  readonly layer: string;
+  readonly input: readonly number[];
+  readonly forwardMs: number;
+  /** Of both together. */
+  readonly forwardBackwardMs: number;
+}
+export interface NetSpeed {
+  readonly kind: Trial['kind'];
+  readonly batch: number;
+  readonly autotune: boolean;
+  readonly imagesPerSecond: number;
+  readonly stepMs: number;
+  readonly deviceBytes: number;
+  /** Images/s in eager mode, TF32 as it is by default; null where it was not measured. */
+  readonly torch: number | null;
+}
+
+const SPANS = 5;
+
+/** Each layer of AlexNet with the input that it has there. */
+export async function layerSpeeds(section: Section, device: Device, batch: number, repeats: number) {
+  const speeds: LayerSpeed[] = [];
+  using model = new AlexNet({ classes: 1000, device });
+  let shape: readonly number[] = [batch, model.inputSize, model.inputSize, 3];
+  for (const [layer, module] of model.members()) {
+    using x = randn(shape, { seed: 1, device, requiresGrad: layer !== 'conv1' });
+    await section.run(layer, async () => {
+      const once = () => noGrad(() => tidy(() => void module.forward(x)));
+      speeds.push({
+        layer,
+        input: x.shape,
+        forwardMs: await milliseconds(device, repeats, once),
+        forwardBackwardMs: await milliseconds(device, repeats, () => forwardBackward(module, x)),
+      });
+    });
+    shape = noGrad(() => tidy(() => [...module.forward(x).shape]));
+  }
+  return speeds;
+}
+
+function forwardBackward(module: Module, x: Tensor): void {
+  tidy(() => {
+    const y = module.forward(x);
+    if (y.requiresGrad || x.requiresGrad) backward(y, y);
+    for (const each of [x, ...module.parameters()]) {
+      each.grad?.dispose();
+      each.grad = undefined;
+    }
+  });
+}
+
+/** The median of some spans of calls, each from an idle device until it is idle again, by the host's clock. */
+async function milliseconds(device: Device, repeats: number, call: () => void): Promise<number> {
+  call();
+  await device.synchronize();
+  const spans: number[] = [];
+  for (let span = 0; span < SPANS; span++) {
+    const start = performance.now();
+    for (let i = 0; i < repeats; i++) call();
+    await device.synchronize();
+    spans.push((performance.now() - start) / repeats);
+  }
+  return median(spans);
+}
+
+/** The whole net, each trial in a process of its own. */
+export async function netSpeeds(section: Section, trials: readonly Trial[], withTorch: boolean) {
+  const speeds: NetSpeed[] = [];
+  const python = withTorch ? process.env.NODE_CUDNN_TEST_PYTHON : undefined;
+  if (python === undefined) section.note('PyTorch not measured: NODE_CUDNN_TEST_PYTHON names no Python');
+  for (const trial of trials) {
+    const { kind, batch, steps, autotune = false } = trial;
+    const name = `${kind}, batch ${batch}${autotune ? ', autotune' : ''}`;
+    const args = [...process.execArgv, bench, '--trial', JSON.stringify(trial)];
+    const ours = await section.run(name, () => runTrial(section, process.execPath, args));
+    if (ours === undefined) continue;
+    const peerArgs = [peer, kind, String(batch), String(steps), '--device', 'cuda'];
+    const torch =
+      python === undefined || autotune
+        ? undefined
+        : await section.run(`${name}, PyTorch`, () => runTrial(section, python, peerArgs));
+    speeds.push({
+      kind,
+      batch,
+      autotune,
+      imagesPerSecond: ours.imagesPerSecond,
+      stepMs: ours.stepMs.median,
+      deviceBytes: ours.deviceBytes,
+      torch: torch?.imagesPerSecond ?? null,
+    });
+  }
+  return speeds;
+}
+
+function runTrial(section: Section, command: string, args: readonly string[]): Promise<Result> {
+  const child = spawn(command, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: Math.ceil(section.remainingMs),
+  });
+  let [stdout, stderr] = ['', ''];
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code, signal) => {
+      const last = stderr.trimEnd().split('\n').at(-1) ?? '';
+      if (code === 0) resolve(JSON.parse(stdout) as Result);
+      else reject(new Error(`Expected exit code 0 but received ${code ?? signal}: ${last}`));
+    });
+  });
+}

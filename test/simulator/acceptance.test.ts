@@ -1,0 +1,121 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+import { useFolder } from '../cli/alexnet.js';
+import { build, needCuda } from '../cuda/targets.js';
+import type { Report } from '../gpu/acceptance.js';
+import { Section } from '../gpu/section.js';
+import { type Ending, runNode } from '../support/child.js';
+
+const script = fileURLToPath(new URL('../gpu/acceptance.ts', import.meta.url));
+const SECTIONS = [
+  'operations, TF32 off',
+  'operations, TF32 on',
+  'training trace',
+  'determinism',
+  'dropout and random numbers',
+  'out of memory',
+  'two devices',
+  'launch overhead',
+  'speed of layers',
+  'speed of the net',
+];
+
+describe('simulator: the acceptance run for a GPU', function () {
+  this.timeout(600_000);
+  const folder = useFolder();
+  const { NODE_CUDNN_SIMULATOR } = process.env;
+  before(function () {
+    needCuda(this);
+    build('node_cudnn_simulator');
+  });
+  afterEach(() => {
+    if (NODE_CUDNN_SIMULATOR === undefined) delete process.env.NODE_CUDNN_SIMULATOR;
+    else process.env.NODE_CUDNN_SIMULATOR = NODE_CUDNN_SIMULATOR;
+  });
+
+  const run = async (settings: string): Promise<Ending & { report: Report }> => {
+    process.env.NODE_CUDNN_SIMULATOR = settings;
+    const out = join(folder(), 'report.json');
+    const ending = await runNode(['--import', 'tsx/esm', script, '--simulator', '--out', out], 590_000);
+    const report = JSON.parse(await readFile(out, 'utf8')) as Report;
+    expect(report.sections.map(({ name }) => name)).to.deep.equal(SECTIONS);
+    return { ...ending, report };
+  };
+
+  it('passes, and reports the machine, every section and all speeds', async () => {
+    const { code, stderr, stdout, report } = await run('seed=1 devices=b200,b200');
+    expect(report.sections.flatMap(({ failures }) => failures)).to.deep.equal([]);
+    expect([code, stderr]).to.deep.equal([0, '']);
+    expect(report.sections.map(({ status }) => status)).to.deep.equal(SECTIONS.map(() => 'passed'));
+    for (const { cases, name } of report.sections) expect(cases, name).to.be.above(0);
+    const worst = new Map(report.sections.map(({ name, worst: of }) => [name, of?.relative ?? 0]));
+    expect(worst.get('operations, TF32 off')).to.be.within(1e-9, 1e-4);
+    expect(worst.get('operations, TF32 on'), 'that of TF32').to.be.within(1e-5, 5e-3);
+
+    const { machine, speed } = report;
+    expect(machine.simulated).to.equal(true);
+    expect(JSON.stringify(machine.gpus)).to.include('NVIDIA B200');
+    for (const fact of ['cpu', 'node', 'cuda', 'cudnn', 'package', 'date'])
+      expect(machine[fact], fact).to.be.a('string');
+    const { launches, layers = [], net = [] } = speed;
+    expect(launches?.conv2d.wallUs).to.be.above(0);
+    expect(layers.map(({ layer }) => layer)).to.include.members(['conv1', 'norm1', 'pool5', 'fc8']);
+    for (const { forwardMs, forwardBackwardMs } of layers)
+      expect(Math.min(forwardMs, forwardBackwardMs)).to.be.above(0);
+    expect(net.map(({ kind, batch }) => [kind, batch])).to.deep.equal([['train', 2]]);
+    expect(net[0]?.imagesPerSecond).to.be.above(0);
+    expect(stdout).to.include('operations, TF32 off').and.to.include('imagesPerSecond');
+  });
+
+  it('tells each failure, and goes on', async () => {
+    // The trial of the whole net is another process, whose third call fails too.
+    const { code, stdout, report } = await run('seed=1 devices=b200 fail=cublasSgemm:3:ExecutionFailed');
+    expect(code).to.equal(1);
+    const failed = report.sections.filter(({ status }) => status === 'failed');
+    expect(failed.map(({ name }) => name)).to.deep.equal(['operations, TF32 off', 'speed of the net']);
+    for (const { failures } of failed) {
+      expect(failures).to.not.have.lengthOf(0);
+      for (const { error } of failures) expect(error).to.include('CUBLAS_STATUS_EXECUTION_FAILED');
+    }
+    expect(stdout).to.match(/^FAILED operations, TF32 off: linear\/.*CUBLAS_STATUS_EXECUTION_FAILED/m);
+    const others = report.sections.filter(({ status }) => status !== 'failed');
+    expect(others.map(({ status }) => status)).to.deep.equal(
+      others.map(({ name }) => (name === 'two devices' ? 'skipped' : 'passed')),
+    );
+  });
+});
+
+describe('A section of the acceptance run', () => {
+  it('tells a figure that is too large, or none', () => {
+    for (const relative of [2, Number.NaN]) {
+      const section = new Section('section', 60);
+      section.expectAtMost('right', 0.5, 1);
+      section.expectAtMost('wrong', relative, 1);
+      const { status, failures, worst } = section.report();
+      expect(status).to.equal('failed');
+      expect(failures.map(({ name }) => name)).to.deep.equal(['wrong']);
+      expect(worst).to.deep.equal({ name: 'wrong', relative });
+    }
+  });
+
+  it('names what its time was too short for', async () => {
+    const section = new Section('section', 0);
+    expect(await section.run('late', () => 1)).to.equal(undefined);
+    const { status, cases, notReached } = section.report();
+    expect({ status, cases, notReached }).to.deep.equal({
+      status: 'incomplete',
+      cases: 0,
+      notReached: ['late'],
+    });
+  });
+
+  it('leaves a case that does not end', async () => {
+    const section = new Section('section', 0.05);
+    await section.run('endless', () => new Promise(() => {}));
+    const { status, failures } = section.report();
+    expect(status).to.equal('failed');
+    expect(failures[0]).to.include({ name: 'endless' });
+  });
+});
