@@ -42,7 +42,7 @@ describe('the packed package', function () {
     mkdirSync(installed, { recursive: true });
     execFileSync('tar', ['xzf', join(folder, tarball), '--strip-components=1', '-C', installed]);
     // What npm would install and build.
-    for (const name of ['sharp', 'commander', 'cli-progress', '@types'])
+    for (const name of ['sharp', 'commander', 'cli-progress', 'yauzl', 'pend', '@types'])
       symlinkSync(join(root, 'node_modules', name), join(modules, name));
     symlinkSync(join(root, 'build'), join(installed, 'build'));
     writeFileSync(join(folder, 'package.json'), '{"type":"module"}');

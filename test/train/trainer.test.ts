@@ -92,7 +92,7 @@ describe('Trainer', function () {
       [
         'an optimizer of other parameters',
         /parameters of the model for optimizer but received Tensor\(float32 \[1\]/,
-        () => makeRun({}, { makeOptimizer: () => new SGD([zeros([1])], { lr: 1 }) }),
+        () => makeRun({}, { makeOptimizer: () => new SGD([zeros([1], { requiresGrad: true })], { lr: 1 }) }),
       ],
       [
         'another model',
