@@ -123,9 +123,10 @@ function runTrial(section: Section, command: string, args: readonly string[]): P
   return new Promise((resolve, reject) => {
     child.on('error', reject);
     child.on('close', (code, signal) => {
-      const last = stderr.trimEnd().split('\n').at(-1) ?? '';
+      const lines = stderr.trimEnd().split('\n');
+      const reason = lines.find((line) => line.includes('Error: ')) ?? lines.at(-1) ?? '';
       if (code === 0) resolve(JSON.parse(stdout) as Result);
-      else reject(new Error(`Expected exit code 0 but received ${code ?? signal}: ${last}`));
+      else reject(new Error(`Expected exit code 0 but received ${code ?? signal}: ${reason}`));
     });
   });
 }
