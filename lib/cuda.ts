@@ -31,10 +31,12 @@ export interface CudaReport {
   readonly devices: readonly CudaDevice[];
 }
 
-/** What native/probe-cuda.mjs found out; `error` where the addon does not load, or the probe did not end well. */
+/** What native/probe-cuda.mjs found out; `error` where the addon does not load. */
 export type Probe =
   | { readonly facts: Readonly<Record<string, string>> }
-  | { readonly error: string; readonly missing: readonly string[] };
+  | { readonly error: string; readonly missing: readonly string[] }
+  /** How the child process ended without an answer. */
+  | { readonly crash: string };
 
 /** What native/build-cuda.mjs noted beside the addon. */
 export interface CudaBuild {
@@ -50,7 +52,8 @@ export const cudaAddon = fileURLToPath(new URL('Release/node_cudnn_cuda.node', b
 /** Right under every package manager. */
 export const buildCudaCommand = `node "${fileURLToPath(new URL('native/build-cuda.mjs', root))}"`;
 
-const PROBE_TIMEOUT_MS = 120_000;
+/** Of a machine with many devices the driver takes seconds. */
+const PROBE_TIMEOUT_MS = 60_000;
 
 let report: CudaReport | undefined;
 
@@ -77,13 +80,15 @@ function probe(): Probe {
     timeout: PROBE_TIMEOUT_MS,
     killSignal: 'SIGKILL',
   });
-  if (error !== undefined) return { error: `the probe of it failed: ${error.message}`, missing: [] };
+  if ((error as NodeJS.ErrnoException | undefined)?.code === 'ETIMEDOUT')
+    return { crash: `gave no answer within ${PROBE_TIMEOUT_MS / 1000} s` };
+  if (error !== undefined) return { crash: `could not be asked: ${error.message}` };
   // Libraries may write there too.
   const answer = stdout.split('\n').findLast((line) => /^{"(facts|error)":/.test(line));
   if (status === 0 && answer !== undefined) return JSON.parse(answer) as Probe;
   const last = stderr.trimEnd().split('\n').at(-1) ?? '';
   const how = signal === null ? `with status ${status}` : `by ${signal}`;
-  return { error: `the probe of it was ended ${how}${last === '' ? '' : `: ${last}`}`, missing: [] };
+  return { crash: `ended the process that asked ${how}${last === '' ? '' : `: ${last}`}` };
 }
 
 function readBuild(): CudaBuild {
@@ -96,6 +101,11 @@ function readBuild(): CudaBuild {
 
 /** The first link that is missing between an addon that was built and a device that computes. */
 export function diagnose(probe: Probe, build: CudaBuild): CudaReport {
+  if ('crash' in probe) {
+    const advice = 'Whether it works without this package, nvidia-smi tells';
+    const reason = `built, crashes: NVIDIA's driver, or the addon, ${probe.crash}. ${advice}`;
+    return { ...NOT_BUILT, built: true, reason };
+  }
   if ('error' in probe) return { ...NOT_BUILT, built: true, reason: `built, ${whyNotLoaded(probe, build)}` };
   const { cuda = '', driver = '0', cudnn = '', cudnnBuilt = '' } = probe.facts;
   const devices = devicesOf(probe.facts, build.architectures ?? []);

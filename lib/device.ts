@@ -116,6 +116,7 @@ export class Device {
         .filter(([, value]) => value !== undefined)
         .map(([name, value]) => [name, expectBoolean(name, value)] as const),
     );
+    if (Object.keys(given).length === 0) return;
     if (!this.#isCuda) {
       throw new ArgumentError(
         `Expected CUDA device for ${Object.keys(given).join(', ')} but received ${this.name}`,

@@ -16,9 +16,7 @@ export async function runEvaluation(options: EvalOptions): Promise<void> {
   const ensemble: Ensemble = [await openModel(path, options)];
   try {
     for (const other of others) ensemble.push(await openModel(other, options));
-    const evaluation = await evaluateFolder(ensemble, options);
-    if (options.json) writeJson(evaluation);
-    else for (const line of describe(evaluation)) writeLine(line);
+    await evaluateFolder(ensemble, options);
   } finally {
     for (const classifier of ensemble) classifier.dispose();
   }
@@ -26,8 +24,8 @@ export async function runEvaluation(options: EvalOptions): Promise<void> {
 
 async function evaluateFolder(
   ensemble: Ensemble,
-  { data, strict = false, tenCrop = false, confusion, errors }: EvalOptions,
-): Promise<Evaluation> {
+  { data, strict = false, tenCrop = false, confusion, errors, json = false }: EvalOptions,
+): Promise<void> {
   const [{ classes, preprocessing }] = ensemble;
   const folder = await openFolder(data, strict, { classes, ...decodingOf(preprocessing) });
   const guessed = classes.map(() => classes.map(() => 0));
@@ -46,12 +44,14 @@ async function evaluateFolder(
     onPicture,
     onSkip: ({ reason }) => writeNote(`Left out: ${reason}`),
   });
+  // Before the tables: what was found is not lost where one cannot be written.
+  if (json) writeJson(evaluation);
+  else for (const line of describe(evaluation)) writeLine(line);
   if (confusion !== undefined) {
     const rows = guessed.map((row, label) => [classes[label] ?? '', ...row]);
     await writeCsv(confusion, [['class', ...classes], ...rows]);
   }
   if (errors !== undefined) await writeCsv(errors, [['file', 'class', 'guess', 'probability'], ...wrong]);
-  return evaluation;
 }
 
 function describe({ loss, top1, top5, skipped, perClass }: Evaluation): string[] {

@@ -58,8 +58,14 @@ export function addNeighbours(program: Command): void {
     .requiredOption('--data <dir>', 'pictures to find them among, a folder for each class')
     .option('--count <n>', 'so many for each', positiveInteger, 6)
     .option('--picture <file>', 'PNG: each picture in the first column, and what is nearest beside it')
-    .option('--strict', 'a file that is no picture, or cannot be read, is an error (default: it is left out)')
-    .option('--json', 'one JSON object a picture: {file, neighbours: [{file, class, distance}]}')
+    .option(
+      '--strict',
+      'end at the first file that is no picture, or cannot be read (default: it is left out)',
+    )
+    .option(
+      '--json',
+      'one JSON object a picture: {file, neighbours: [{file, class, distance}]} or {file, error}',
+    )
     .option('--verbose', 'stack trace of errors')
     .addHelpText(
       'after',

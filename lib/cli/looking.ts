@@ -1,6 +1,7 @@
 import type { Dataset } from '../data/dataset.js';
 import { decodeImage } from '../data/decode.js';
 import type { ImageFolder } from '../data/folder.js';
+import { DataError } from '../errors.js';
 import { writeAtomically } from '../io/atomic.js';
 import { writeCsv } from '../io/csv.js';
 import { writeNpy } from '../io/npy.js';
@@ -45,13 +46,14 @@ export async function runNeighbours(images: readonly string[], options: Neighbou
   const { data, count, picture, strict = false, json = false } = options;
   using classifier = await openModel(options.model, options);
   const folder = await openPictures(classifier, data, strict);
-  const queries = await featuresOfFiles(classifier, images);
+  const queries = await featuresOfFiles(classifier, images, strict);
   const found = queries.map((): (Neighbour & { index: number })[] => []);
   for await (const { indices, values } of classifier.features(folder, { strict, onSkip })) {
     for (const [i, index] of indices.entries()) {
       const features = values.subarray(i * FEATURES, (i + 1) * FEATURES);
       const name = classOf(folder, index);
       queries.forEach((query, q) => {
+        if (query instanceof Error) return;
         const distance = distanceOf(query, features);
         found[q]?.push({ file: folder.files[index] ?? '', class: name, distance, index });
       });
@@ -61,24 +63,28 @@ export async function runNeighbours(images: readonly string[], options: Neighbou
       list.length = Math.min(list.length, count);
     }
   }
-  const results = images.map((file, q) => ({
-    file,
-    neighbours: (found[q] ?? []).map(({ index: _, ...neighbour }) => neighbour),
-  }));
-  if (picture !== undefined) {
-    const drawn = await rowsPicture(
-      results.map(({ file, neighbours }) => [file, ...neighbours.map((n) => n.file)]),
-    );
-    await writeAtomically(picture, (file) => file.writeFile(drawn));
-  }
-  for (const result of results) {
-    if (json) writeJson(result);
+  const rows: string[][] = [];
+  for (const [q, query] of queries.entries()) {
+    const file = images[q] ?? '';
+    if (query instanceof Error) {
+      process.exitCode = 1;
+      writeNote(`error: ${query.message}`);
+      if (json) writeJson({ file, error: query.message });
+      continue;
+    }
+    const neighbours = (found[q] ?? []).map(({ index: _, ...neighbour }) => neighbour);
+    rows.push([file, ...neighbours.map((neighbour) => neighbour.file)]);
+    if (json) writeJson({ file, neighbours });
     else {
-      writeLine(result.file);
-      for (const { file, class: name, distance } of result.neighbours)
-        writeLine(`  ${distance.toFixed(3).padStart(8)}  ${name}  ${file}`);
+      writeLine(file);
+      for (const one of neighbours)
+        writeLine(`  ${one.distance.toFixed(3).padStart(8)}  ${one.class}  ${one.file}`);
     }
   }
+  if (picture === undefined || rows.length === 0) return;
+  const drawn = await rowsPicture(rows);
+  await writeAtomically(picture, (file) => file.writeFile(drawn));
+  if (!json) writeLine(`Saved ${picture}`);
 }
 
 function openPictures(classifier: Classifier, data: string, strict: boolean): Promise<ImageFolder> {
@@ -89,19 +95,24 @@ function classOf(folder: ImageFolder, index: number): string {
   return folder.classes[folder.labelOf(index)] ?? '';
 }
 
-async function featuresOfFiles(classifier: Classifier, files: readonly string[]): Promise<Float32Array[]> {
-  const dataset: Dataset = {
-    length: files.length,
-    classes: classifier.classes,
-    get: async (index) => ({
-      ...(await decodeImage(files[index] ?? '', decodingOf(classifier.preprocessing))),
-      label: 0,
-    }),
-  };
-  const rows: Float32Array[] = [];
-  for await (const { values } of classifier.features(dataset, { strict: true }))
-    for (let at = 0; at < values.length; at += FEATURES) rows.push(values.subarray(at, at + FEATURES));
-  return rows;
+/** Of each file, or why it cannot be decoded. @throws {DataError} where strict, the first of these */
+async function featuresOfFiles(
+  classifier: Classifier,
+  files: readonly string[],
+  strict: boolean,
+): Promise<(Float32Array | DataError)[]> {
+  const results: (Float32Array | DataError)[] = [];
+  for (const file of files) {
+    try {
+      const sample = { ...(await decodeImage(file, decodingOf(classifier.preprocessing))), label: 0 };
+      const dataset: Dataset = { length: 1, classes: classifier.classes, get: () => sample };
+      for await (const { values } of classifier.features(dataset)) results.push(values);
+    } catch (error) {
+      if (strict || !(error instanceof DataError)) throw error;
+      results.push(error);
+    }
+  }
+  return results;
 }
 
 function distanceOf(a: Float32Array, b: Float32Array): number {

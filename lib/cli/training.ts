@@ -214,13 +214,14 @@ function describeResumed(
 }
 
 function describeEnd(
-  { complete, epoch, step, val, checkpoint, skipped }: EndEvent,
+  { complete: isComplete, epoch, step, val, checkpoint, skipped }: EndEvent,
   savedBest: boolean,
 ): string[] {
   const lines: string[] = [];
-  if (!complete) {
+  if (!isComplete) {
     const saved = checkpoint === null ? 'Nothing was saved' : `Saved ${checkpoint}: --resume goes on`;
-    lines.push(`Stopped after step ${step}, epoch ${epoch} being complete. ${saved}`);
+    const complete = epoch === 0 ? 'before the first epoch was complete' : `epoch ${epoch} being complete`;
+    lines.push(`Stopped after step ${step}, ${complete}. ${saved}`);
   } else {
     if (val !== null) lines.push(`At the end: ${describeValidation(val)}`);
     const best = savedBest ? ', and best.safetensors, that of the lowest validation loss' : '';

@@ -1,3 +1,4 @@
+import { expectInteger } from '../check.js';
 import { DataError, expected } from '../errors.js';
 import { type Colour, type ColourAxes, principalAxes } from './colour.js';
 import type { Dataset, SkipOptions } from './dataset.js';
@@ -38,7 +39,7 @@ export async function statisticsOf(
     ...skipOptions
   }: SkipOptions & { signal?: AbortSignal | undefined; onPicture?: (done: number) => void } = {},
 ): Promise<Statistics> {
-  const length = dataset.length;
+  const length = expectInteger('length of the data set', dataset?.length, 0);
   if (length === 0) throw new DataError(expected('at least one picture', 'data set', 0));
   const indices = Array.from({ length }, (_, i) => i);
   const reading = new ReadAhead(dataset, indices, { ...skipOptions, limit: HELD });

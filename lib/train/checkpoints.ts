@@ -1,4 +1,5 @@
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { FileWriteError, reasonOf } from '../errors.js';
 import { makeFolder } from '../io/folder.js';
 import type { AlexNet } from '../models/alexnet.js';
@@ -7,11 +8,15 @@ import { type ModelFile, saveModelFile } from './model_file.js';
 import type { ModelInfo } from './model_info.js';
 import type { TrainingState } from './training_state.js';
 
+const BEST = 'best.safetensors';
+
 /** The checkpoints of a run: `last.safetensors` and `best.safetensors` in a folder, or none without one. */
 export class Checkpoints {
   readonly #folder: string | undefined;
   #newest: string | null = null;
   #newestStep = 0;
+  /** Whether best.safetensors, if there is one, is of this run. */
+  #bestIsOurs = false;
 
   constructor(folder: string | undefined) {
     this.#folder = folder;
@@ -31,6 +36,7 @@ export class Checkpoints {
   startFrom({ path }: ModelFile, { step }: TrainingState): void {
     this.#newest = path;
     this.#newestStep = step;
+    this.#bestIsOurs = this.#folder !== undefined && resolve(dirname(path)) === resolve(this.#folder);
   }
 
   /** @throws {FileWriteError} */
@@ -47,7 +53,9 @@ export class Checkpoints {
 
   /** The model alone. @throws {FileWriteError} */
   async saveBest(info: ModelInfo, model: AlexNet): Promise<void> {
-    if (this.#folder !== undefined) await saveModelFile(join(this.#folder, 'best.safetensors'), info, model);
+    if (this.#folder === undefined) return;
+    await saveModelFile(join(this.#folder, BEST), info, model);
+    this.#bestIsOurs = true;
   }
 
   /** All that training needs to go on. @throws {FileWriteError} */
@@ -58,6 +66,9 @@ export class Checkpoints {
     optimizer: Optimizer,
   ): Promise<void> {
     if (this.#folder === undefined) return;
+    // Another run's would pass for this one's.
+    if (!this.#bestIsOurs) await rm(join(this.#folder, BEST), { force: true });
+    this.#bestIsOurs = true;
     const path = join(this.#folder, 'last.safetensors');
     await saveModelFile(path, { ...info, training }, model, optimizer);
     this.#newest = path;

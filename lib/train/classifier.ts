@@ -53,8 +53,14 @@ export async function evaluateTogether(
   dataset: Dataset,
   options?: EvaluateOptions,
 ): Promise<Evaluation> {
-  for (const { classes } of classifiers) expectClasses('dataset', dataset, classes);
   const [first, ...others] = classifiers;
+  if (first === undefined)
+    throw new ArgumentError(expected('at least one Classifier', 'classifiers', classifiers));
+  for (const classifier of classifiers) {
+    if (!(classifier instanceof Classifier))
+      throw new ArgumentError(expected('Classifier', 'classifiers', classifier));
+    expectClasses('dataset', dataset, classifier.classes);
+  }
   return evaluate([first.member, ...others.map(({ member }) => member)], dataset, options);
 }
 

@@ -90,8 +90,15 @@ describe('command line: features and neighbours', () => {
   });
 
   it('end with one message for what cannot be read or written', async () => {
+    const queries = [at('nowhere.jpg'), at('data/red/0.png')];
+    const { status, stdout, stderr } = await alexnet(['neighbours', ...options(), '--json', ...queries]);
+    expect(status).to.equal(1);
+    expect(stderr).to.match(/^error: .*nowhere\.jpg could not be decoded: no such file\n$/);
+    const [bad, good] = jsonLines(stdout);
+    expect(bad).to.have.all.keys('file', 'error');
+    expect(good?.neighbours).to.have.lengthOf(6);
     expectError(
-      await alexnet(['neighbours', ...options(), at('nowhere.jpg')]),
+      await alexnet(['neighbours', ...options(), '--strict', at('nowhere.jpg')]),
       1,
       /nowhere\.jpg could not be decoded/,
     );

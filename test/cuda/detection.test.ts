@@ -230,7 +230,7 @@ describe('CUDA: a package', () => {
   it('whose addon ends the process', () => {
     place(fake);
     expect(doctor('crash').lines[0]).to.match(
-      /^CUDA: built, does not load: the probe of it was ended by SIGABRT/,
+      /^CUDA: built, crashes: NVIDIA's driver, or the addon, ended the process that asked by SIGABRT/,
     );
     const { stdout, status } = program('console.log(await lib.zeros([1]).data())', 'crash');
     expect([stdout.trim(), status]).to.deep.equal(['Float32Array(1) [ 0 ]', 0]);
@@ -238,7 +238,9 @@ describe('CUDA: a package', () => {
 
   it('whose addon leaves without an answer', () => {
     place(fake);
-    expect(doctor('leave').lines[0]).to.include('does not load: the probe of it was ended with status 0.');
+    expect(doctor('leave').lines[0]).to.include(
+      "crashes: NVIDIA's driver, or the addon, ended the process that asked with status 0.",
+    );
   });
 
   it('on a machine without a driver', () => {

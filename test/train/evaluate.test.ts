@@ -147,6 +147,13 @@ describe('evaluate', () => {
     expect(String(failure)).to.match(/at least 227, the crop, for height and width of sample 0/);
   });
 
+  it('refuses what is no classifier', async () => {
+    for (const wrong of [[], [one.model], [undefined]])
+      expect(
+        await evaluateTogether(wrong as never, datasetOf(PICTURES, SIZE)).catch((error: unknown) => error),
+      ).to.be.instanceOf(ArgumentError);
+  });
+
   it('refuses models of other classes, or of other pictures', async () => {
     const dataset = datasetOf(PICTURES, SIZE);
     const failureOf = (other: Classifier) =>

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -87,6 +87,27 @@ describe('Trainer.resume', function () {
     const refusal = await thawed.trainer.resume(out).catch((error: unknown) => error);
     expect(refusal).to.be.instanceOf(FileFormatError);
     expect(String(refusal)).to.match(/a tensor for "optimizer\/velocity\/conv1\.weight"/);
+  });
+
+  it("finds no other run's best beside it", async () => {
+    const best = join(out, 'best.safetensors');
+    {
+      using old = makeRun({ out, validation: new Greys(4) });
+      await old.trainer.fit(1);
+    }
+    expect(existsSync(best)).to.equal(true);
+    {
+      using again = makeRun({ out, validation: new Greys(4) });
+      await again.trainer.resume(out);
+      await again.trainer.fit(2);
+    }
+    expect(existsSync(best), 'of the run that goes on').to.equal(true);
+    const controller = new AbortController();
+    const onEvent = () => controller.abort();
+    using other = makeRun({ train: SIXTEEN(), validation: new Greys(4), out, onEvent });
+    await other.trainer.fit(1, { signal: controller.signal });
+    expect(existsSync(join(out, 'last.safetensors'))).to.equal(true);
+    expect(existsSync(best), 'of a run that another replaces').to.equal(false);
   });
 
   it('in the middle of an epoch is as exact, twice', async () => {
