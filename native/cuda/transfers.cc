@@ -18,7 +18,27 @@ Transfers::Transfers(Allocator& allocator, cudaStream_t compute) : compute_(comp
 
 Transfers::~Transfers() { cudaStreamSynchronize(copy_.get()); }
 
+/// After a failure events may not tell of what is under way in a slot.
+template <class Body>
+void Transfers::settledOnFailure(Body body) {
+  try {
+    body();
+  } catch (...) {
+    cudaStreamSynchronize(copy_.get());
+    cudaStreamSynchronize(compute_);
+    throw;
+  }
+}
+
 void Transfers::upload(void* device, const void* host, size_t bytes) {
+  settledOnFailure([&] { copyUp(device, host, bytes); });
+}
+
+void Transfers::download(void* host, const void* device, size_t bytes) {
+  settledOnFailure([&] { copyDown(host, device, bytes); });
+}
+
+void Transfers::copyUp(void* device, const void* host, size_t bytes) {
   auto* to = static_cast<uint8_t*>(device);
   const auto* from = static_cast<const uint8_t*>(host);
   for (size_t at = 0; at < bytes; at += kSlotBytes) {
@@ -35,7 +55,7 @@ void Transfers::upload(void* device, const void* host, size_t bytes) {
   }
 }
 
-void Transfers::download(void* host, const void* device, size_t bytes) {
+void Transfers::copyDown(void* host, const void* device, size_t bytes) {
   auto* to = static_cast<uint8_t*>(host);
   const auto* from = static_cast<const uint8_t*>(device);
   order(compute_, copy_.get());

@@ -23,6 +23,11 @@ class Transfers {
   void download(void* host, const void* device, size_t bytes);
 
  private:
+  template <class Body>
+  void settledOnFailure(Body body);
+  void copyUp(void* device, const void* host, size_t bytes);
+  void copyDown(void* host, const void* device, size_t bytes);
+
   static constexpr size_t kSlots = 4;
   static constexpr size_t kSlotBytes = size_t{4} << 20;
   struct Slot {
