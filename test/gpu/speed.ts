@@ -124,7 +124,7 @@ function runTrial(section: Section, command: string, args: readonly string[]): P
     child.on('error', reject);
     child.on('close', (code, signal) => {
       const lines = stderr.trimEnd().split('\n');
-      const reason = lines.find((line) => line.includes('Error: ')) ?? lines.at(-1) ?? '';
+      const reason = lines.find((line) => line.includes('Error: ')) ?? lines.slice(-5).join('; ');
       if (code === 0) resolve(JSON.parse(stdout) as Result);
       else reject(new Error(`Expected exit code 0 but received ${code ?? signal}: ${reason}`));
     });
