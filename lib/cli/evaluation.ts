@@ -41,7 +41,7 @@ async function evaluateFolder(
   const evaluation = await evaluateTogether(ensemble, folder, {
     strict,
     tenCrop,
-    onPicture,
+    ...((confusion ?? errors) === undefined ? {} : { onPicture }),
     onSkip: ({ reason }) => writeNote(`Left out: ${reason}`),
   });
   // Before the tables: what was found is not lost where one cannot be written.

@@ -1,9 +1,10 @@
 import { expect } from 'chai';
-import { type ColourNoise, colourShift } from '../../lib/data/colour.js';
+import { colourShift } from '../../lib/data/colour.js';
 import type { Dataset, Sample, SkippedSample } from '../../lib/data/dataset.js';
 import { type Batch, Loader } from '../../lib/data/loader.js';
 import { ArgumentError, DataError } from '../../lib/errors.js';
 import { withClock } from '../support/clock.js';
+import { colourNoise } from '../support/colour_noise.js';
 import { rejection } from './rejection.js';
 
 /** Pictures of 8×6 pixels that hold their index, and an account of what was asked for. */
@@ -51,17 +52,7 @@ const training = { batchSize: 4, crop: 5, training: true } as const;
 const evaluation = { batchSize: 4, crop: 5, training: false } as const;
 const upTo = (length: number) => Array.from({ length }, (_, i) => i);
 
-const COLOUR_NOISE: ColourNoise = {
-  kind: 'paper',
-  axes: {
-    values: [0.2, 0.02, 0.005],
-    vectors: [
-      [0.6, 0.6, 0.5],
-      [0.7, 0, -0.7],
-      [0.4, -0.8, 0.4],
-    ],
-  },
-};
+const COLOUR_NOISE = colourNoise('paper');
 
 describe('Loader', () => {
   it('adds a colour of its own to each picture, in training only', async () => {

@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { median } from '../../bench/machine.js';
 import type { Result, Trial } from '../../bench/network.js';
@@ -8,6 +7,7 @@ import { AlexNet } from '../../lib/models/alexnet.js';
 import type { Module } from '../../lib/nn/index.js';
 import { tidy } from '../../lib/scope.js';
 import { randn, type Tensor } from '../../lib/tensor.js';
+import { runCommand } from '../support/child.js';
 import type { Section } from './section.js';
 
 const bench = fileURLToPath(new URL('../../bench/main.ts', import.meta.url));
@@ -108,25 +108,10 @@ export async function netSpeeds(section: Section, trials: readonly Trial[], with
   return speeds;
 }
 
-function runTrial(section: Section, command: string, args: readonly string[]): Promise<Result> {
-  const child = spawn(command, args, {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: Math.ceil(section.remainingMs),
-  });
-  let [stdout, stderr] = ['', ''];
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    stdout += text;
-  });
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    stderr += text;
-  });
-  return new Promise((resolve, reject) => {
-    child.on('error', reject);
-    child.on('close', (code, signal) => {
-      const lines = stderr.trimEnd().split('\n');
-      const reason = lines.find((line) => line.includes('Error: ')) ?? lines.slice(-5).join('; ');
-      if (code === 0) resolve(JSON.parse(stdout) as Result);
-      else reject(new Error(`Expected exit code 0 but received ${code ?? signal}: ${reason}`));
-    });
-  });
+async function runTrial(section: Section, command: string, args: readonly string[]): Promise<Result> {
+  const { code, signal, stdout, stderr } = await runCommand(command, args, Math.ceil(section.remainingMs));
+  if (code === 0) return JSON.parse(stdout) as Result;
+  const lines = stderr.trimEnd().split('\n');
+  const reason = lines.find((line) => line.includes('Error: ')) ?? lines.slice(-5).join('; ');
+  throw new Error(`Expected exit code 0 but received ${code ?? signal}: ${reason}`);
 }

@@ -7,12 +7,17 @@ export interface Ending {
   readonly stderr: string;
 }
 
+/** Runs Node in a process of its own: see {@link runCommand}. */
+export function runNode(args: readonly string[], limitMs: number): Promise<Ending> {
+  return runCommand(process.execPath, args, limitMs);
+}
+
 /**
- * Runs Node in a process of its own. One that hangs is killed after `limitMs`, shortly before the test's own limit, so that
+ * Runs a program to its end. One that hangs is killed after `limitMs`, shortly before the test's own limit, so that
  * it does not outlive the test.
  */
-export function runNode(args: readonly string[], limitMs: number): Promise<Ending> {
-  const child = spawn(process.execPath, args, {
+export function runCommand(command: string, args: readonly string[], limitMs: number): Promise<Ending> {
+  const child = spawn(command, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: limitMs,
     killSignal: 'SIGKILL',

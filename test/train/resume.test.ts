@@ -6,7 +6,6 @@ import {
   Adam,
   type AlexNet,
   ArgumentError,
-  type ColourNoise,
   DataError,
   type EpochEvent,
   FileFormatError,
@@ -16,6 +15,7 @@ import {
   type TrainerOptions,
 } from '../../lib/index.js';
 import { SafetensorsFile } from '../../lib/io/safetensors.js';
+import { colourNoise } from '../support/colour_noise.js';
 import { expectEqualWeights, Greys, makeRun, type Run, weightsOf } from './greys.js';
 
 type Extras = Parameters<typeof makeRun>[1];
@@ -111,18 +111,11 @@ describe('Trainer.resume', function () {
   });
 
   it('in the middle of an epoch is as exact, twice', async () => {
-    const colourNoise: ColourNoise = {
-      kind: 'krizhevsky2012',
-      axes: {
-        values: [0.2, 0.02, 0.005],
-        vectors: [
-          [0.6, 0.6, 0.5],
-          [0.7, 0, -0.7],
-          [0.4, -0.8, 0.4],
-        ],
-      },
-    };
-    const options = () => ({ train: SIXTEEN(), validation: new Greys(6), colourNoise });
+    const options = () => ({
+      train: SIXTEEN(),
+      validation: new Greys(6),
+      colourNoise: colourNoise('krizhevsky2012'),
+    });
     using straight = makeRun(options());
     await straight.trainer.fit(2);
 
