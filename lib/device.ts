@@ -1,7 +1,7 @@
 import { expectBoolean, expectInteger, expectMembers, expectObject, expectString } from './check.js';
 import { cudaReport } from './cuda.js';
 import { ArgumentError, DeviceError, expected } from './errors.js';
-import { cpuBackend, cudaBackend, type MemoryStats, type NativeBackend } from './native.js';
+import { cpuBackend, cudaBackend, type MemoryStats, type NativeBackend, type Span } from './native.js';
 
 export const CONVOLUTION_DEFAULTS = { tf32: true, deterministic: false, autotune: false } as const;
 
@@ -20,6 +20,8 @@ export class Device {
   #threads: number | undefined;
   #convolutions: Required<ConvolutionOptions> = CONVOLUTION_DEFAULTS;
   #facts: Readonly<Record<string, string>> | undefined;
+  #tracing = false;
+  #label = '';
 
   private static readonly known = new Map<string, Device>();
 
@@ -58,6 +60,43 @@ export class Device {
   /** Bytes that tensors, and the operations' workspace, take now; and how many tensors there are. */
   memory(): MemoryStats {
     return this.backend.memory(this.index);
+  }
+
+  /** Whether operations that are enqueued from now on leave spans, to be taken now and then. @internal */
+  trace(on: boolean): void {
+    this.backend.trace(this.index, on);
+    this.#tracing = on;
+  }
+
+  /**
+   * The spans of operations that were enqueued before, once, in their order.
+   * @internal
+   * @throws {OperationError} as `synchronize()` does
+   */
+  async takeSpans(): Promise<Span[]> {
+    await this.synchronize();
+    return this.backend.takeSpans(this.index);
+  }
+
+  /** That of the operations that are enqueued now. @internal */
+  get label(): string {
+    return this.#label;
+  }
+
+  /** Spans of the operations that `body` enqueues carry that label. @internal */
+  labelled<T>(label: string, body: () => T): T {
+    if (!this.#tracing) return body();
+    const before = this.#label;
+    const set = (text: string) => {
+      this.#label = text;
+      this.backend.label(this.index, text);
+    };
+    set(label);
+    try {
+      return body();
+    } finally {
+      set(before);
+    }
   }
 
   /** Gives the memory back that is kept for the next tensors. */

@@ -2,6 +2,7 @@
 #include <memory>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <string>
+#include <vector>
 
 #include "core/backend.h"
 #include "core/plan_cache.h"
@@ -32,6 +33,9 @@ class Context {
   /// From NODE_CUDNN_CONV2D: onednn, jit, blocked or im2col computes every convolution that it supports. For
   /// tests; empty otherwise.
   const std::string forcedConv2d;
+  /// Which implementation computed last, for traces; null once that was taken.
+  const char* implementation = nullptr;
+  std::vector<int64_t> marks;
 
  private:
   static constexpr int kSlots = 4;

@@ -8,6 +8,7 @@ namespace {
 void run(Context& context, Conv2dPass pass, const Conv2dShape& shape, const Tensor& a, const Tensor& b,
          const Tensor* bias, Tensor& out) {
   const Conv2dImplementation& implementation = chooseConv2d(context.isa, pass, shape, context.forcedConv2d);
+  context.implementation = implementation.name;
   implementation.run(context, pass, shape, a.f32(), b.f32(), bias != nullptr ? bias->f32() : nullptr,
                      out.f32());
 }

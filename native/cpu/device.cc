@@ -1,6 +1,7 @@
 #include <omp.h>
 #include <sys/mman.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 
@@ -87,6 +88,18 @@ void setOption(Context& context, const std::string& name, int64_t value) {
   CHECK(name == "threads", "Expected threads for option of a CPU device but received ", name);
   context.threads = static_cast<int>(value);
   omp_set_num_threads(context.threads);
+}
+
+size_t mark(Context& context) {
+  context.marks.push_back(std::chrono::steady_clock::now().time_since_epoch().count());
+  return context.marks.size() - 1;
+}
+
+std::vector<int64_t> takeMarks(Context& context) { return std::exchange(context.marks, {}); }
+
+std::string takeImplementation(Context& context) {
+  const char* name = std::exchange(context.implementation, nullptr);
+  return name == nullptr ? "" : name;
 }
 
 /// Nothing is tuned here.

@@ -74,6 +74,7 @@ void run(Context& context, Conv2dPass pass, const Conv2dShape& q, const Conv2dOp
     return Conv2dPlanner(context.cudnn()).plans(pass, q, math, 1).front();
   });
   run(context, *plan, operands);
+  context.lastPlan = plan;
 }
 
 }  // namespace
