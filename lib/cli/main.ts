@@ -3,6 +3,7 @@ import { inspect } from 'node:util';
 import { Command, CommanderError } from 'commander';
 import { NodeCudnnError } from '../errors.js';
 import { packageVersion } from '../version.js';
+import { remember } from './autotune.js';
 import { addDoctor } from './doctor.js';
 import { addEval } from './eval.js';
 import { addExport } from './export.js';
@@ -51,6 +52,7 @@ function program(): Command {
 async function run(args: readonly string[]): Promise<number> {
   try {
     await program().parseAsync(args);
+    await remember();
     return Number(process.exitCode ?? 0);
   } catch (error) {
     // commander has written its message.
