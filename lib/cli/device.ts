@@ -28,11 +28,17 @@ export function addDeviceOptions(command: Command): Command {
 export function openDevice({ device: name, threads, ...given }: DeviceOptions): Device {
   const device = Device.get(name);
   if (threads !== undefined) device.setThreads(threads);
-  const options = ['tf32', 'deterministic', 'autotune'] as const;
-  const changed = options
-    .map((option) => [option, given[option] ?? CONVOLUTION_DEFAULTS[option]] as const)
-    .filter(([option, value]) => value !== CONVOLUTION_DEFAULTS[option]);
-  if (changed.length > 0) device.setConvolutions(Object.fromEntries(changed));
+  device.setConvolutions(changedConvolutions(given));
   if (given.autotune) recall(device);
   return device;
+}
+
+/** Without those that are as they are by default, which a CPU does not have. */
+export function changedConvolutions(given: ConvolutionOptions): ConvolutionOptions {
+  const options = ['tf32', 'deterministic', 'autotune'] as const;
+  return Object.fromEntries(
+    options
+      .map((option) => [option, given[option] ?? CONVOLUTION_DEFAULTS[option]] as const)
+      .filter(([option, value]) => value !== CONVOLUTION_DEFAULTS[option]),
+  );
 }

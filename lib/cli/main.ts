@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { NodeCudnnError } from '../errors.js';
 import { packageVersion } from '../version.js';
 import { remember } from './autotune.js';
+import { addBench } from './bench.js';
 import { addDoctor } from './doctor.js';
 import { addEval } from './eval.js';
 import { addExport } from './export.js';
@@ -36,6 +37,7 @@ function program(): Command {
   addFeatures(alexnet);
   addNeighbours(alexnet);
   addStats(alexnet);
+  addBench(alexnet);
   addSetup(alexnet);
   return alexnet.addHelpText(
     'after',
