@@ -63,7 +63,7 @@ async function measureStart(device: string, rounds: number): Promise<HostReport[
     const start = performance.now();
     const { relu, tensor } = await import(${JSON.stringify(pathToFileURL(built).href)});
     const importMs = performance.now() - start;
-    await relu(tensor([1], { device: ${JSON.stringify(device)} })).data();
+    await relu(tensor([1], [1], { device: ${JSON.stringify(device)} })).data();
     console.log(JSON.stringify({ importMs, firstResultMs: performance.now() - start }));`;
   const times: { importMs: number; firstResultMs: number }[] = [];
   for (let round = 0; round < rounds; round++)

@@ -32,20 +32,20 @@ export interface InputOptions extends DeviceChoice {
   readonly batch: number;
   readonly steps: number;
   readonly rounds: number;
+  /** Files of each kind; the page cache holds them. */
+  readonly pictures: number;
 }
 
 const SIZE = 256;
 const CROP = 227;
-/** Files; the page cache holds them. */
-const PICTURES = 256;
 
 export async function measureInput(options: InputOptions): Promise<InputReport> {
   const device = openDevice(options);
   const folder = await mkdtemp(join(tmpdir(), 'node-cudnn-bench-'));
   try {
     const sources: [name: string, dataset: Dataset][] = [
-      ['JPEG, 500×375', await jpegs(join(folder, 'photos'), 500, 375)],
-      [`JPEG, ${SIZE}×${SIZE}`, await jpegs(join(folder, 'small'), SIZE, SIZE)],
+      ['JPEG, 500×375', await jpegs(join(folder, 'photos'), 500, 375, options.pictures)],
+      [`JPEG, ${SIZE}×${SIZE}`, await jpegs(join(folder, 'small'), SIZE, SIZE, options.pictures)],
     ];
     const decoding: InputReport['decoding'][number][] = [];
     for (const [source, dataset] of sources)
@@ -60,10 +60,10 @@ export async function measureInput(options: InputOptions): Promise<InputReport> 
 }
 
 /** Pictures with as much in them, about, as photos have: some 100 KiB of 500×375 pixels. */
-async function jpegs(root: string, width: number, height: number): Promise<Dataset> {
+async function jpegs(root: string, width: number, height: number, pictures: number): Promise<Dataset> {
   const classes = ['a', 'b'];
   for (const name of classes) await mkdir(join(root, name), { recursive: true });
-  for (let i = 0; i < PICTURES; i++) {
+  for (let i = 0; i < pictures; i++) {
     const random = new Random(1, 0, i);
     const coarse = Buffer.from(Array.from({ length: 64 * 48 * 3 }, () => random.integer(256)));
     await sharp(coarse, { raw: { width: 64, height: 48, channels: 3 } })

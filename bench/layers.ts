@@ -196,7 +196,7 @@ class Measure {
     return Math.min(...spans.filter((span) => span.op === op).map(milliseconds));
   }
 
-  /** Tries how fast the matrix product is now. */
+  /** Tries how fast the matrix product is now; what is kept is the fastest of all calls. */
   async gemm(): Promise<void> {
     const { backend } = this.#device;
     using a = randn([GEMM_SIZE, GEMM_SIZE], { seed: 1, device: this.#device });
@@ -208,7 +208,8 @@ class Measure {
       [true, false],
     ] as const) {
       const params = { transposeA, transposeB };
-      const ms = await this.#shortestMs('matmul', () => backend.matmul(params, a.handle, b.handle, y.handle));
+      const spans = await this.once(() => backend.matmul(params, a.handle, b.handle, y.handle));
+      const ms = Math.min(...spans.filter(({ op }) => op === 'matmul').map(milliseconds));
       this.#fastest = Math.max(this.#fastest, (2 * GEMM_SIZE ** 3) / 1e6 / ms);
     }
   }
@@ -223,14 +224,14 @@ class Measure {
     const size = Math.ceil(bytes / 8);
     using x = full([size], 1, { device: this.#device });
     using y = empty([size], { device: this.#device });
-    return this.#shortestMs('scale', () => x.device.backend.scale({ factor: 1 }, x.handle, y.handle));
+    return await this.#shortestMs('scale', () => x.device.backend.scale({ factor: 1 }, x.handle, y.handle));
   }
 
   /** A reading of so many bytes: the sum over the rows of a matrix. */
   async readMs(bytes: number): Promise<number> {
     using x = full([Math.ceil(bytes / 4 / READ_COLUMNS), READ_COLUMNS], 1, { device: this.#device });
     using sums = empty([READ_COLUMNS], { device: this.#device });
-    return this.#shortestMs('biasReluBackward', () =>
+    return await this.#shortestMs('biasReluBackward', () =>
       x.device.backend.biasReluBackward(null, x.handle, null, sums.handle),
     );
   }

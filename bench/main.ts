@@ -127,9 +127,13 @@ async function measure(options: Options, tell: (line: string) => void): Promise<
     ]);
   };
   if (isWanted('layers')) report = { ...report, ...(await part<LayersReport>('layers', { batch, repeats })) };
-  if (isWanted('host')) report = { ...report, host: await part('host', { rounds, calls: 100 * repeats }) };
+  if (isWanted('host'))
+    report = { ...report, host: await part('host', { rounds, calls: Math.min(10_000, 1000 * repeats) }) };
   if (isWanted('input'))
-    report = { ...report, input: await part('input', { batch, steps: repeats, rounds }) };
+    report = {
+      ...report,
+      input: await part('input', { batch, steps: repeats, rounds, pictures: Math.min(256, 32 * repeats) }),
+    };
   if (isWanted('scaling')) {
     const trials = scalingTrials(options.batch, { seconds, ...choice });
     report = { ...report, scaling: await measureNetwork({ trials, rounds, tell }) };

@@ -36,6 +36,6 @@ export async function runJson<T>([program, ...args]: Command, env: NodeJS.Proces
   });
   if (status === 0) return JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '') as T;
   const lines = stderr.trimEnd().split('\n');
-  const reason = lines.find((line) => /Error\b.*: /.test(line)) ?? lines.at(-1) ?? '';
+  const reason = lines.find((line) => /^[\w.]*Error\b/.test(line)) ?? lines.at(-1) ?? '';
   throw new Error(`Expected exit code 0 for ${program} but received ${status}: ${reason}`);
 }
