@@ -58,7 +58,7 @@ const command = new Command('bench')
     [128, 32, 1],
   )
   .option('--rounds <n>', 'trials of each', positiveInteger, 3)
-  .option('--seconds <s>', 'at most so long a trial measures after its first steps', positiveNumber, 5)
+  .option('--seconds <s>', 'at most so long a trial measures after its first steps', positiveNumber, 3)
   .option('--repeats <n>', 'of each layer', positiveInteger, 10)
   .addOption(
     new Option('--peers <names>', 'measured beside, if installed: torch, onnxruntime')
