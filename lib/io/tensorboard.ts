@@ -2,13 +2,6 @@ import { appendFile, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 
-/** A picture for TensorBoard. */
-export interface EventImage {
-  png: Uint8Array;
-  height: number;
-  width: number;
-}
-
 /**
  * TensorBoard's event file. A record is appended at once and as a whole: what a crash cuts short is the end of the
  * file, which TensorBoard passes over. So a file is never gone on with: a run that goes on makes another in its folder,
@@ -43,7 +36,9 @@ export class EventFile {
   }
 
   /** @throws as {@link appendScalars} */
-  async appendImage(step: number, tag: string, { png, height, width }: EventImage): Promise<void> {
+  async appendImage(step: number, tag: string, png: Buffer): Promise<void> {
+    // Its header.
+    const [width, height] = [png.readUInt32BE(16), png.readUInt32BE(20)];
     const image = [varintField(1, height), varintField(2, width), varintField(3, RGB), bytesField(4, png)];
     await this.#append(step, [[tag, bytesField(4, Buffer.concat(image))]]);
   }

@@ -87,7 +87,9 @@ export async function confusionSvg(confusion: Confusion): Promise<Drawing> {
     width = Math.max(width, left + LEAST_LINE + MARGIN);
     const lines = confusion
       .mistakes(MISTAKES)
-      .map(({ label, guess, count, part }) => `${count} × ${label} → ${guess} (${(100 * part).toFixed(0)} %)`);
+      .map(
+        ({ label, guess, count, part }) => `${count} × ${label} → ${guess} (${(100 * part).toFixed(0)} %)`,
+      );
     if (lines.length > 0) lines.unshift('Most frequent mistakes');
     for (const line of lines) {
       height += 16;
@@ -135,12 +137,7 @@ async function cells(counts: readonly (readonly number[])[], cell: number): Prom
     .toBuffer();
 }
 
-function numbers(
-  counts: readonly (readonly number[])[],
-  cell: number,
-  left: number,
-  top: number,
-): string[] {
+function numbers(counts: readonly (readonly number[])[], cell: number, left: number, top: number): string[] {
   return counts.flatMap((row, i) => {
     const sum = sumOf(row);
     return row.map((count, j) => {

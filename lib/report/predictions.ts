@@ -15,19 +15,17 @@ export interface PicturePredictions {
 
 const [SIDE, GAP, PER_ROW] = [224, 14, 4];
 const [CAPTION, BAR, SIZE] = [24, 20, 13];
-/** A picture of it is 30,000 pixels high at five bars. */
-export const MOST_PICTURES = 320;
+/** Of what SVG can draw: 90 rows of pictures with five bars each. */
+const MOST_PIXELS = 32_767;
 const [RED, PINK, BLUE, GREY] = ['#c00000', '#f4a6b4', '#a9c4ea', '#707070'];
 
 /**
  * Pictures with their most probable classes, as a PNG: figure 4 of the paper, left. Under each is its true class, whose bar
  * is pink where it is among those.
- * @throws {ArgumentError} for more than {@link MOST_PICTURES}
+ * @throws {ArgumentError} for more than fit into 32,767 pixels of height: 360 with five bars each
  * @throws where a file cannot be decoded
  */
 export async function predictionsPicture(pictures: readonly PicturePredictions[]): Promise<Buffer> {
-  if (pictures.length === 0 || pictures.length > MOST_PICTURES)
-    throw new ArgumentError(expected(`1 to ${MOST_PICTURES} pictures`, 'a picture of them', pictures.length));
   const columns = Math.min(PER_ROW, pictures.length);
   const bars = Math.max(...pictures.map(({ predictions }) => predictions.length));
   const cellHeight = SIDE + CAPTION + bars * BAR + GAP;
@@ -35,6 +33,10 @@ export async function predictionsPicture(pictures: readonly PicturePredictions[]
     columns * (SIDE + GAP) + GAP,
     Math.ceil(pictures.length / columns) * cellHeight + GAP,
   ];
+  if (height > MOST_PIXELS) {
+    const what = `${pictures.length} pictures of ${bars} bars`;
+    throw new ArgumentError(expected(`at most ${MOST_PIXELS} pixels of height`, what, height));
+  }
   const overlays: OverlayOptions[] = [];
   const elements: string[] = [];
   for (const [i, picture] of pictures.entries()) {

@@ -65,7 +65,7 @@ describe('TensorBoard event files', () => {
         .toBuffer();
       const first = await EventFile.create(folder.path('.'), 1);
       for (const step of [10, 20, 30]) await first.appendScalars(step, { 'train/loss': step / 4, lr: 0.5 });
-      await first.appendImage(30, 'filters', { png, height: 3, width: 5 });
+      await first.appendImage(30, 'filters', png);
       await first.appendScalars(2 ** 40, { 'train/loss': 9 });
       const { length } = await readFile(first.path);
       await truncate(first.path, length - 3);
