@@ -196,5 +196,6 @@ function describe({ epoch, step, train, val, skipped }: EpochEvent, epochs: numb
 
 function shown(value: unknown): string {
   if (value === null) return 'none';
+  if (Array.isArray(value)) return value.join(', ') || 'none';
   return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }

@@ -113,10 +113,8 @@ describe('a picture of a confusion matrix', () => {
 
 describe('a picture of predictions', () => {
   const folder = temporaryFolder();
-  const [PINK, BLUE]: Colour[] = [
-    [0xf4, 0xa6, 0xb4],
-    [0xa9, 0xc4, 0xea],
-  ];
+  const PINK: Colour = [0xf4, 0xa6, 0xb4];
+  const BLUE: Colour = [0xa9, 0xc4, 0xea];
 
   it('has bars as long as the probabilities, that of the true class in pink, four pictures in a row', async () => {
     const file = folder.path('green.png');
