@@ -4,6 +4,7 @@ import { expect } from 'chai';
 import { CurvesFile, StepMeans } from '../../lib/cli/curves.js';
 import { Recorder } from '../../lib/cli/recorder.js';
 import { newSettings } from '../../lib/cli/settings.js';
+import { encodeRecord } from '../../lib/io/tensorboard.js';
 import { AlexNet } from '../../lib/models/alexnet.js';
 import type { EpochEvent, StepEvent } from '../../lib/train/events.js';
 import { useFolder } from './alexnet.js';
@@ -33,6 +34,23 @@ const EPOCH: EpochEvent = {
   best: true,
   skipped: 0,
 };
+
+/** The records of an event file. */
+function recordsOf(file: Buffer): Buffer[] {
+  const records: Buffer[] = [];
+  for (let at = 0; at < file.length; ) {
+    const length = Number(file.readBigUInt64LE(at));
+    const bytes = file.subarray(at + 12, at + 12 + length);
+    expect(encodeRecord(bytes).equals(file.subarray(at, at + length + 16)), 'checksums').to.equal(true);
+    records.push(bytes);
+    at += length + 16;
+  }
+  return records;
+}
+
+function tagsOf(event: Buffer): string[] {
+  return event.toString('latin1').match(/(train|validation)\/\w+|filters/g) ?? [];
+}
 
 describe('means over steps', () => {
   it('are of ten, weighed by their pictures and times', () => {
@@ -140,5 +158,13 @@ describe('records of a training', () => {
       .and.to.include('<td>seed</td>');
     const { rows } = await CurvesFile.create(join(folder(), 'copy'), join(folder(), 'curves.csv'), 25);
     expect(rows.map((row) => row.step)).to.deep.equal([10, 20, 25, 25]);
+    const [name = ''] = (await readdir(folder())).filter((file) => file.startsWith('events.out.'));
+    expect(recordsOf(await readFile(join(folder(), name))).map(tagsOf)).to.deep.equal([
+      [],
+      [],
+      ...[10, 20, 25].map(() => ['train/loss', 'train/top1', 'train/lr', 'train/images_per_second']),
+      ['validation/loss', 'validation/top1', 'validation/top5'],
+      ['filters'],
+    ]);
   });
 });
