@@ -57,7 +57,7 @@ async function evaluateFolder(
     const picture = await confusionPicture(guessed);
     await writeAtomically(confusion, (file) => file.writeFile(picture));
   } else if (confusion !== undefined) {
-    const rows = guessed.counts.map((row, label) => [classes[label] ?? '', ...row]);
+    const rows = classes.map((name, label) => [name, ...guessed.row(label)]);
     await writeCsv(confusion, [['class', ...classes], ...rows]);
   }
   if (errors !== undefined) await writeCsv(errors, [['file', 'class', 'guess', 'probability'], ...wrong]);

@@ -1,28 +1,38 @@
 import sharp from 'sharp';
+import { ArgumentError, expected } from '../errors.js';
 import { drawSvg, escapeXml, pngUri, svgOf, text, widthOf } from './svg.js';
 
 /** How often pictures of each class were taken for each class. */
 export class Confusion {
-  /** A row for each class, a column for each guess. */
-  readonly counts: readonly number[][];
+  /** By label · classes + guess, without zeros: most are, of many classes. */
+  readonly #counts = new Map<number, number>();
 
-  constructor(readonly classes: readonly string[]) {
-    this.counts = classes.map(() => classes.map(() => 0));
-  }
+  constructor(readonly classes: readonly string[]) {}
 
   add(label: number, guess: number): void {
-    const row = this.counts[label];
-    if (row !== undefined) row[guess] = (row[guess] ?? 0) + 1;
+    const at = label * this.classes.length + guess;
+    this.#counts.set(at, (this.#counts.get(at) ?? 0) + 1);
+  }
+
+  /** What the pictures of a class were taken for: a number for each class. */
+  row(label: number): number[] {
+    const n = this.classes.length;
+    return this.classes.map((_, guess) => this.#counts.get(label * n + guess) ?? 0);
   }
 
   /** The likeliest mistakes, the first the most frequent. `part`: of the class's pictures. */
   mistakes(most: number): { label: string; guess: string; count: number; part: number }[] {
-    const found = this.counts.flatMap((row, label) => {
-      const sum = sumOf(row);
-      return row.flatMap((count, guess) =>
-        guess === label || count === 0 ? [] : [{ label, guess, count, part: count / sum }],
-      );
-    });
+    const n = this.classes.length;
+    const cells = [...this.#counts].map(([at, count]) => ({
+      label: Math.floor(at / n),
+      guess: at % n,
+      count,
+    }));
+    const sums = new Map<number, number>();
+    for (const { label, count } of cells) sums.set(label, (sums.get(label) ?? 0) + count);
+    const found = cells
+      .filter(({ label, guess }) => guess !== label)
+      .map((cell) => ({ ...cell, part: cell.count / (sums.get(cell.label) ?? 1) }));
     found.sort((a, b) => b.count - a.count || b.part - a.part || a.label - b.label || a.guess - b.guess);
     return found.slice(0, most).map(({ label, guess, ...figures }) => ({
       label: this.classes[label] ?? '',
@@ -38,6 +48,8 @@ export interface Drawing {
   height: number;
 }
 
+/** A cell is a pixel at least. */
+export const MOST_DRAWN = 4096;
 /** Up to so many classes are named at the sides; of more, every so many are numbered. */
 const MOST_NAMED = 100;
 const [MOST_SIDE, MOST_CELL, LEAST_NAMED_CELL, LEAST_COUNT_CELL] = [600, 64, 12, 26];
@@ -47,10 +59,14 @@ const [MISTAKES, LEAST_LINE] = [12, 340];
 /**
  * The matrix: a row for each class, a column for each guess; the darker, the larger the part of the row's pictures. Beneath
  * it are the most frequent mistakes, where there are more than two classes.
+ * @throws {ArgumentError} for more than {@link MOST_DRAWN} classes
  */
 export async function confusionSvg(confusion: Confusion): Promise<Drawing> {
-  const { classes, counts } = confusion;
+  const { classes } = confusion;
   const n = classes.length;
+  if (n > MOST_DRAWN)
+    throw new ArgumentError(expected(`at most ${MOST_DRAWN} classes`, 'a picture of a confusion matrix', n));
+  const counts = classes.map((_, label) => confusion.row(label));
   const named = n <= MOST_NAMED;
   const cell = named
     ? Math.max(LEAST_NAMED_CELL, Math.min(MOST_CELL, Math.floor(MOST_SIDE / n)))

@@ -1,4 +1,4 @@
-import { type Confusion, confusionSvg } from './confusion.js';
+import { type Confusion, confusionSvg, MOST_DRAWN } from './confusion.js';
 import { type Curve, curvesSvg } from './curves.js';
 import { escapeXml, pngUri } from './svg.js';
 
@@ -7,7 +7,7 @@ export interface Report {
   /** A sentence or two. */
   summary: string;
   charts: readonly { title: string; unit: string; curves: readonly Curve[] }[];
-  /** Null where there was no validation. */
+  /** Null where there was no validation. Left out where there are more classes than can be drawn. */
   confusion: Confusion | null;
   /** A PNG. */
   filters: Buffer;
@@ -46,7 +46,7 @@ export async function reportPage(report: Report): Promise<string> {
 <p>${escapeXml(summary)}</p>
 <h2>Curves</h2>
 ${charts.map((chart) => curvesSvg(chart.title, chart.unit, chart.curves)).join('\n')}
-${confusion === null ? '' : `<h2>What was taken for what in validation</h2>\n${(await confusionSvg(confusion)).svg}`}
+${await confusionPart(confusion)}
 <h2>Filters of the first convolution</h2>
 <img alt="filters" src="${pngUri(filters)}">
 <h2>Settings</h2>
@@ -56,4 +56,9 @@ ${rows.join('\n')}
 </body>
 </html>
 `;
+}
+
+async function confusionPart(confusion: Confusion | null): Promise<string> {
+  if (confusion === null || confusion.classes.length > MOST_DRAWN) return '';
+  return `<h2>What was taken for what in validation</h2>\n${(await confusionSvg(confusion)).svg}`;
 }

@@ -111,6 +111,16 @@ describe('a picture of a confusion matrix', () => {
   });
 });
 
+describe('what cannot be drawn', () => {
+  it('is refused: a confusion matrix of too many classes', async () => {
+    const confusion = new Confusion(Array.from({ length: 5000 }, () => 'x'));
+    const failure = await confusionPicture(confusion).catch((error: unknown) => error);
+    expect(String(failure)).to.match(
+      /^ArgumentError: Expected at most 4096 classes for a picture of a confusion matrix but received 5000/,
+    );
+  });
+});
+
 describe('a picture of predictions', () => {
   const folder = temporaryFolder();
   const PINK: Colour = [0xf4, 0xa6, 0xb4];
