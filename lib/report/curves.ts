@@ -8,7 +8,7 @@ export interface Curve {
 }
 
 const [WIDTH, HEIGHT] = [640, 300];
-const [LEFT, RIGHT, TOP, BOTTOM] = [56, 16, 46, 40];
+const [LEFT, RIGHT, TOP, BOTTOM] = [56, 30, 46, 40];
 const GRID = '#e4e4e4';
 /** Of more, neighbouring points are averaged. */
 const MOST_POINTS = 600;

@@ -46,7 +46,7 @@ describe('curves', () => {
       },
     ]); // prettier-ignore
     // The axes end at 100 and at 50 %.
-    expect(polyline(svg)).to.deep.equal(['56,260', '624,67.4']);
+    expect(polyline(svg)).to.deep.equal(['56,260', '610,67.4']);
     expect(svg)
       .to.match(/>50 %</)
       .and.to.match(/>100</);
