@@ -3,7 +3,7 @@ import { type Classifier, evaluateTogether } from '../train/classifier.js';
 import type { Evaluation, Judgement } from '../train/evaluate.js';
 import { decodingOf } from '../train/preprocessing.js';
 import { bestOf } from '../train/scores.js';
-import { openFolder } from './data.js';
+import { openData } from './data.js';
 import type { EvalOptions } from './eval.js';
 import { openModel } from './model.js';
 import { count, describeSkipped, percent, writeJson, writeLine, writeNote } from './output.js';
@@ -27,7 +27,7 @@ async function evaluateFolder(
   { data, strict = false, tenCrop = false, confusion, errors, json = false }: EvalOptions,
 ): Promise<void> {
   const [{ classes, preprocessing }] = ensemble;
-  const folder = await openFolder(data, strict, { classes, ...decodingOf(preprocessing) });
+  const folder = await openData(data, strict, { classes, ...decodingOf(preprocessing) }, 'validation');
   const guessed = classes.map(() => classes.map(() => 0));
   const wrong: string[][] = [];
   const onPicture = ({ index, label, probabilities }: Judgement): void => {
@@ -35,7 +35,7 @@ async function evaluateFolder(
     const row = guessed[label];
     if (row !== undefined) row[best] = (row[best] ?? 0) + 1;
     if (best === label) return;
-    const names = [folder.files[index], classes[label], classes[best]].map((name) => name ?? '');
+    const names = [folder.files?.[index], classes[label], classes[best]].map((name) => name ?? '');
     wrong.push([...names, (probabilities[best] ?? 0).toFixed(4)]);
   };
   const evaluation = await evaluateTogether(ensemble, folder, {
