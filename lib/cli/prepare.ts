@@ -27,7 +27,7 @@ export function addPrepare(program: Command): void {
       'pictures, a folder for each class; or those of ImageNet in one folder, with labels',
     )
     .requiredOption('--out <dir>', 'where they are stored')
-    .addOption(new Option('--quality <q>', 'of the JPEGs, 1 to 100').argParser(quality).default(95))
+    .addOption(new Option('--quality <q>', 'of the JPEGs, 1 to 100').argParser(quality).default(90))
     .addOption(new Option('--raw', 'no JPEGs, but the bytes: 197 KB a picture').conflicts('quality'))
     .addOption(
       new Option('--kernel <name>', 'what resizes; the preset torchvision takes linear')

@@ -17,7 +17,7 @@ import { CONCURRENCY } from './read_ahead.js';
 const INDEX = 'prepared.json';
 const FORMAT = 'node-cudnn prepared 1';
 
-/** How pictures are stored: as JPEG of a quality of 1…100, or as raw RGB bytes, row by row. */
+/** How pictures are stored: as JPEG of a quality of 1…100 with colours in full resolution, or as raw RGB bytes, row by row. */
 export type Store = { jpeg: number } | 'raw';
 
 /** What a folder was prepared from, and how. */
@@ -37,7 +37,7 @@ interface Index {
 }
 
 export interface PrepareOptions extends SkipOptions {
-  /** Default: JPEG of quality 95. */
+  /** Default: JPEG of quality 90. */
   store?: Store;
   /** Called after each picture with how many are done, those of an earlier run included. */
   onPicture?: (done: number) => void;
@@ -65,7 +65,7 @@ export async function prepare(
   out: string,
   options: PrepareOptions = {},
 ): Promise<Prepared> {
-  const { store = { jpeg: 95 }, strict = false, onSkip, onPicture } = options;
+  const { store = { jpeg: 90 }, strict = false, onSkip, onPicture } = options;
   const made = { ...madeOf(source, store), pictures: source.length };
   const before = await readIndex(out);
   if (before === undefined) await expectEmpty(out);
@@ -147,7 +147,7 @@ async function storePicture(
     store === 'raw'
       ? pixels
       : await sharp(pixels, { raw: { width, height, channels: 3 } })
-          .jpeg({ quality: store.jpeg })
+          .jpeg({ quality: store.jpeg, chromaSubsampling: '4:4:4' })
           .toBuffer();
   await writeAtomically(target, (file) => file.writeFile(bytes), { sweep: false });
   return bytes.length;
