@@ -10,6 +10,7 @@ export type { Colour, ColourAxes, ColourNoise } from './data/colour.js';
 export type { Dataset, Sample, SkipOptions, SkippedFile, SkippedSample } from './data/dataset.js';
 export type { DecodeOptions, ResizeKernel } from './data/decode.js';
 export { ImageFolder, type ImageFolderOptions } from './data/folder.js';
+export type { ListingOptions } from './data/listing.js';
 export { type Prepared, type PrepareOptions, prepare, type Store } from './data/prepared.js';
 export { Shapes, type ShapesOptions } from './data/shapes.js';
 export { type Statistics, statisticsOf } from './data/statistics.js';

@@ -49,7 +49,8 @@ function describe({ pictures, height, width, meanColour, axes }: Statistics): st
 }
 
 /**
- * The noise along the axes of a training set: of the statistics in its folder, or where there are none, looked at now.
+ * The noise along the axes of a training set: of the statistics in its folder, or where there are none, or only some of its
+ * classes are taken, looked at now.
  * @throws {DataError} for statistics of other pictures
  */
 export async function colourNoiseOf(
@@ -57,15 +58,16 @@ export async function colourNoiseOf(
   data: string,
   folder: Dataset,
   strict: boolean,
+  someClasses: boolean,
 ): Promise<ColourNoise> {
   const path = join(data, STATISTICS);
-  if (await exists(path)) {
+  if (!someClasses && (await exists(path))) {
     const statistics = await loadStatistics(path);
     expectStatisticsOf(folder, statistics, path);
     return { kind, axes: statistics.axes };
   }
   writeNote(
-    `Looking at the colours of all ${count(folder.length)} training pictures: "alexnet stats" would keep them`,
+    `Looking at the colours of all ${count(folder.length)} training pictures${someClasses ? '' : ': "alexnet stats" would keep them'}`,
   );
   return { kind, axes: (await lookAt(folder, strict)).axes };
 }

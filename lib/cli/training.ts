@@ -65,7 +65,7 @@ async function start(given: TrainOptions): Promise<void> {
   const colourNoise =
     kind === undefined || folders === null
       ? null
-      : await colourNoiseOf(kind, folders.data, data.train, strict);
+      : await colourNoiseOf(kind, folders.data, data.train, strict, given.classes !== undefined);
   const pictures = { trainPictures: data.train.length, valPictures: data.validation.length };
   const settings = newSettings(given, folders, pictures, from?.info.model, colourNoise);
   const out = await writableFolder(given.out ?? (folders === null ? SHAPES : PHOTOS).out);

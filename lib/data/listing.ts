@@ -141,7 +141,10 @@ async function filesIn(folder: string): Promise<Omit<ListedClass, 'name'>> {
   return { files: files.sort(), unreadable };
 }
 
-/** `Promise.all` of `work(item)`, with at most `limit` under way, and none begun after a failure. */
+/**
+ * `Promise.all` of `work(item)`, with at most `limit` under way. After a failure none is begun, and it rejects when those under way
+ * have ended.
+ */
 export async function mapBounded<T, U>(
   items: readonly T[],
   limit: number,
@@ -149,18 +152,18 @@ export async function mapBounded<T, U>(
 ): Promise<U[]> {
   const results: U[] = [];
   const queue = items.entries();
-  let failed = false;
+  const failures: unknown[] = [];
   const worker = async () => {
     for (const [i, item] of queue) {
-      if (failed) return;
+      if (failures.length > 0) return;
       try {
         results[i] = await work(item, i);
       } catch (error) {
-        failed = true;
-        throw error;
+        failures.push(error);
       }
     }
   };
   await Promise.all(Array.from({ length: limit }, worker));
+  if (failures.length > 0) throw failures[0];
   return results;
 }

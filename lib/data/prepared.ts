@@ -74,11 +74,13 @@ export async function prepare(
       `Expected ${JSON.stringify(before.made)}, with which ${out} was begun, but received ${JSON.stringify(made)}`,
     );
   const targets = source.files.map((file, i) => join(out, placeOf(source, file, i)));
+  await makeFolder(out);
+  // First of all: a folder with anything but an index is not taken for one that was begun.
+  if (before === undefined) await writeIndex(out, { made, classes: null });
   for (const folder of new Set(targets.map(dirname))) {
     await makeFolder(folder);
     await removeLeftovers(folder);
   }
-  if (before === undefined) await writeIndex(out, { made, classes: null });
 
   let done = 0;
   const skipped: SkippedSample[] = [];
