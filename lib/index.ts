@@ -11,7 +11,7 @@ export type { Dataset, Sample, SkipOptions, SkippedFile, SkippedSample } from '.
 export type { DecodeOptions, ResizeKernel } from './data/decode.js';
 export { ImageFolder, type ImageFolderOptions } from './data/folder.js';
 export type { ListingOptions } from './data/listing.js';
-export { type Prepared, type PrepareOptions, prepare, type Store } from './data/prepared.js';
+export { type PictureStore, type Prepared, type PrepareOptions, prepare } from './data/prepared.js';
 export { Shapes, type ShapesOptions } from './data/shapes.js';
 export { type Statistics, statisticsOf } from './data/statistics.js';
 export { type ConvolutionOptions, Device, type DeviceLike } from './device.js';

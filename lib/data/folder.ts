@@ -45,6 +45,7 @@ export class ImageFolder implements Dataset {
   readonly #raw: boolean;
 
   private constructor(
+    /** As it was opened. */
     readonly root: string,
     classes: readonly string[],
     pictures: readonly Picture[],

@@ -18,13 +18,13 @@ const INDEX = 'prepared.json';
 const FORMAT = 'node-cudnn prepared 1';
 
 /** How pictures are stored: as JPEG of a quality of 1…100 with colours in full resolution, or as raw RGB bytes, row by row. */
-export type Store = { jpeg: number } | 'raw';
+export type PictureStore = { jpeg: number } | 'raw';
 
 /** What a folder was prepared from, and how. */
 interface Made {
   resize: number;
   kernel: ResizeKernel;
-  store: Store;
+  store: PictureStore;
   /** The fingerprint of the pictures, and how many they were. */
   source: string;
   pictures: number;
@@ -38,7 +38,7 @@ interface Index {
 
 export interface PrepareOptions extends SkipOptions {
   /** Default: JPEG of quality 90. */
-  store?: Store;
+  store?: PictureStore;
   /** Called after each picture with how many are done, those of an earlier run included. */
   onPicture?: (done: number) => void;
 }
@@ -111,7 +111,7 @@ export async function prepare(
 
 function madeOf(
   { decoding: { size, kernel = 'lanczos3' }, fingerprint, length }: ImageFolder,
-  store: Store,
+  store: PictureStore,
 ): Made {
   return {
     resize: size,
@@ -140,7 +140,7 @@ async function storePicture(
   source: ImageFolder,
   index: number,
   target: string,
-  store: Store,
+  store: PictureStore,
 ): Promise<number | Unreadable> {
   const sample = await readSample(source, index);
   if (sample instanceof Unreadable) return sample;
