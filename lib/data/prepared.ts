@@ -69,10 +69,7 @@ export async function prepare(
   const made = { ...madeOf(source, store), pictures: source.length };
   const before = await readIndex(out);
   if (before === undefined) await expectEmpty(out);
-  else if (JSON.stringify(before.made) !== JSON.stringify(made))
-    throw new DataError(
-      `Expected ${JSON.stringify(before.made)}, with which ${out} was begun, but received ${JSON.stringify(made)}`,
-    );
+  else expectSame(out, before.made, made);
   const targets = source.files.map((file, i) => join(out, placeOf(source, file, i)));
   await makeFolder(out);
   // First of all: a folder with anything but an index is not taken for one that was begun.
@@ -120,6 +117,14 @@ function madeOf(
     source: fingerprint,
     pictures: length,
   };
+}
+
+function expectSame(out: string, was: Made, is: Made): void {
+  for (const name of ['resize', 'kernel', 'store', 'pictures', 'source'] as const) {
+    const [before, now] = [was, is].map((made) => JSON.stringify(made[name]));
+    if (before !== now)
+      throw new DataError(`Expected ${before}, with which ${out} was begun, for ${name} but received ${now}`);
+  }
 }
 
 /** In a class folder, also of what had none. */

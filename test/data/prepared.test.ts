@@ -180,13 +180,13 @@ describe('prepare', () => {
     expect(await rejection(prepared({}, 'file'))).to.match(/Expected folder for .*file but received ENOTDIR/);
     await prepared();
     expect(await rejection(prepared({ store: 'raw' }))).to.match(
-      /"jpeg":90.* was begun, but received .*"raw"/,
+      /Expected {"jpeg":90}, with which .*out was begun, for store but received "raw"/,
     );
     expect(await rejection(prepared({}, 'out', { kernel: 'linear' }))).to.match(
-      /was begun, but received .*linear/,
+      /was begun, for kernel but received "linear"/,
     );
     await paint('source/bees/4.jpg', 4);
-    expect(await rejection(prepared())).to.match(/"pictures":4.* was begun, but received .*"pictures":5/);
+    expect(await rejection(prepared())).to.match(/Expected 4, .* was begun, for pictures but received 5/);
     for (const jpeg of [0, 101, 1.5]) {
       const failure = await prepared({ store: { jpeg } }, 'none').catch((error: unknown) => error);
       expect(failure).to.be.instanceOf(ArgumentError);
