@@ -92,6 +92,7 @@ function structs(bytes: Buffer, name: string): Record<string, MatValue>[] | unde
   const fields = Array.from({ length: names.length / nameBytes }, (_, i) =>
     text(names.subarray(i * nameBytes, (i + 1) * nameBytes)),
   );
+  if (fields.length === 0) throw new Error('structs without fields');
   const found: Record<string, MatValue>[] = [];
   for (let i = 0; i < count; i++)
     found.push(Object.fromEntries(fields.map((field) => [field, parseValue(next(parts))])));
