@@ -66,7 +66,7 @@ export async function prepare(
   options: PrepareOptions = {},
 ): Promise<Prepared> {
   const { store = { jpeg: 90 }, strict = false, onSkip, onPicture } = options;
-  const made = { ...madeOf(source, store), pictures: source.length };
+  const made = madeOf(source, store);
   const before = await readIndex(out);
   if (before === undefined) await expectEmpty(out);
   else expectSame(out, before.made, made);
