@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { ColourNoise } from '../data/colour.js';
 import type { Dataset } from '../data/dataset.js';
+import { preparedDecoding } from '../data/prepared.js';
 import { expectStatisticsOf, type Statistics, statisticsOf } from '../data/statistics.js';
 import { exists } from '../io/folder.js';
 import { loadStatistics, saveStatistics } from '../train/statistics_file.js';
@@ -11,7 +12,7 @@ import { STATISTICS, type StatsOptions } from './stats.js';
 
 /** `alexnet stats`. */
 export async function runStats({ data, out, strict = false, json = false }: StatsOptions): Promise<void> {
-  const statistics = await lookAt(await openData(data, strict, {}), strict);
+  const statistics = await lookAt(await openData(data, strict, (await preparedDecoding(data)) ?? {}), strict);
   const file = out ?? join(data, STATISTICS);
   await saveStatistics(file, statistics);
   const { pictures, meanColour, covariance, axes } = statistics;

@@ -230,6 +230,12 @@ function expectInside(name: string, value: unknown): string {
   throw new ArgumentError(expected('paths in the folder', name, path));
 }
 
+/** How the pictures of a prepared folder were resized; undefined for another folder. @throws {FileFormatError} */
+export async function preparedDecoding(root: string): Promise<DecodeOptions | undefined> {
+  const made = (await readIndex(root))?.made;
+  return made && { size: made.resize, kernel: made.kernel };
+}
+
 /**
  * What {@link prepare} made of pictures; undefined for another folder.
  * @throws {DataError} where it is not complete, or was prepared by another resize than `decoding`

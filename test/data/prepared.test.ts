@@ -3,7 +3,7 @@ import { join, relative } from 'node:path';
 import { expect } from 'chai';
 import sharp from 'sharp';
 import { ImageFolder, type ImageFolderOptions } from '../../lib/data/folder.js';
-import { type PrepareOptions, prepare } from '../../lib/data/prepared.js';
+import { type PrepareOptions, prepare, preparedDecoding } from '../../lib/data/prepared.js';
 import { ArgumentError, FileFormatError } from '../../lib/errors.js';
 import { truncatedJpeg } from '../cli/pictures.js';
 import { rejection } from './rejection.js';
@@ -162,6 +162,8 @@ describe('prepare', () => {
   it('gives no pictures of another resize', async () => {
     await prepared({}, 'out', { kernel: 'linear' });
     expect(await ImageFolder.open(at('out'), { kernel: 'linear' })).to.have.lengthOf(4);
+    expect(await preparedDecoding(at('out'))).to.deep.equal({ size: 256, kernel: 'linear' });
+    expect(await preparedDecoding(at('source'))).to.equal(undefined);
     for (const [options, wanted] of [
       [{}, '256 pixels by lanczos3'],
       [{ kernel: 'linear', size: 128 }, '128 pixels by linear'],
