@@ -1,4 +1,5 @@
 import { dirname, join } from 'node:path';
+import { isCifar10 } from '../data/cifar10.js';
 import type { Dataset } from '../data/dataset.js';
 import type { ImageFolderOptions } from '../data/folder.js';
 import { Loader } from '../data/loader.js';
@@ -48,20 +49,24 @@ export async function runTraining(given: TrainOptions): Promise<void> {
 async function start(given: TrainOptions): Promise<void> {
   const { json = false, strict = false } = given;
   const tell = teller(json);
-  const folders = foldersOf(given);
+  const folders = foldersOf(await withOwnValidation(given));
   openDevice(given);
   await using from = given.from === undefined ? undefined : await ModelFile.open(given.from);
   const preset = from?.info.model.preset ?? given.preset ?? PHOTOS.preset;
   const preprocessing = from?.info.preprocessing ?? preprocessingOf(preset);
   const data =
-    folders === null ? drawnShapes(SHAPES) : await openFolders(folders, strict, decoding(preprocessing));
+    folders === null
+      ? drawnShapes(SHAPES)
+      : await openFolders(folders, strict, { ...decoding(preprocessing), only: given.classes });
+  if (given.classes !== undefined && folders === null)
+    throw new ArgumentError('--classes needs --data: the drawn shapes are ten');
   const kind = given.colourNoise;
   if (kind !== undefined && folders === null)
     throw new ArgumentError('--colour-noise needs --data: the colours of the drawn shapes are drawn anyway');
   const colourNoise =
     kind === undefined || folders === null
       ? null
-      : await colourNoiseOf(kind, folders.data, data.train, strict);
+      : await colourNoiseOf(kind, folders.data, data.train, strict, given.classes !== undefined);
   const pictures = { trainPictures: data.train.length, valPictures: data.validation.length };
   const settings = newSettings(given, folders, pictures, from?.info.model, colourNoise);
   const out = await writableFolder(given.out ?? (folders === null ? SHAPES : PHOTOS).out);
@@ -91,7 +96,10 @@ async function resume(given: TrainOptions, folder: string): Promise<void> {
   const data =
     train === null || val === null
       ? drawnShapes(settings)
-      : await openFolders({ data: train, val }, strict, decoding(preprocessing));
+      : await openFolders({ data: train, val }, strict, {
+          ...decoding(preprocessing),
+          only: settings.classes ?? undefined,
+        });
   const out = await writableFolder(given.out ?? dirname(path));
   await run({ settings, data, preprocessing, out, json, strict, checkpoint, changes });
 }
@@ -156,6 +164,12 @@ async function run({ settings, data, out, json, strict, ...given }: Run): Promis
     progress.close();
     await recorder?.close();
   }
+}
+
+/** CIFAR-10's folder has both parts. */
+async function withOwnValidation(given: TrainOptions): Promise<TrainOptions> {
+  const { data, val } = given;
+  return data !== undefined && val === undefined && (await isCifar10(data)) ? { ...given, val: data } : given;
 }
 
 function decoding(preprocessing: Preprocessing | undefined): ImageFolderOptions {
