@@ -2,13 +2,14 @@ import { type Command, Option } from 'commander';
 import { COLOUR_NOISES, type ColourNoise } from '../data/colour.js';
 import { INITS, type Init, type PresetName } from '../models/presets.js';
 import { addDeviceOptions, type DeviceOptions } from './device.js';
-import { examples, layers, positiveInteger, positiveNumber, seed } from './options.js';
+import { examples, layers, names, positiveInteger, positiveNumber, seed } from './options.js';
 import { OPTIMIZERS, type OptimizerName, PHOTOS, PRESET_NAMES, SHAPES } from './recipes.js';
 
 /** The options that were given. */
 export interface TrainOptions extends DeviceOptions {
   data?: string;
   val?: string;
+  classes?: string[];
   preset?: PresetName;
   init?: Init;
   epochs?: number;
@@ -34,7 +35,11 @@ export function addTrain(program: Command): void {
         'shapes that are drawn as they are needed. Each epoch ends with validation and a checkpoint.',
     )
     .option('--data <dir>', 'training pictures, a folder for each class (default: drawn shapes)')
-    .option('--val <dir>', 'validation pictures, of the same classes; required with --data')
+    .option(
+      '--val <dir>',
+      "validation pictures, of the same classes; required with --data, but for CIFAR-10's folder",
+    )
+    .option('--classes <names>', 'of the class folders of --data and --val only these: ants,bees', names)
     .addOption(
       choice(
         '--preset <name>',

@@ -1,4 +1,5 @@
 import { dirname, join } from 'node:path';
+import { isCifar10 } from '../data/cifar10.js';
 import type { Dataset } from '../data/dataset.js';
 import type { ImageFolderOptions } from '../data/folder.js';
 import { Loader } from '../data/loader.js';
@@ -18,6 +19,7 @@ import { writableFolder } from './folder.js';
 import { count, describeSkipped, teller, writeLine } from './output.js';
 import { BarProgress, describeValidation, JsonProgress, LineProgress, type Progress } from './progress.js';
 import { PHOTOS, SHAPES } from './recipes.js';
+import { Recorder, type RecorderOptions } from './recorder.js';
 import { foldersOf, newSettings, parseSettings, resumedSettings, type Settings } from './settings.js';
 import { colourNoiseOf } from './statistics.js';
 import { stoppable } from './stop.js';
@@ -47,20 +49,24 @@ export async function runTraining(given: TrainOptions): Promise<void> {
 async function start(given: TrainOptions): Promise<void> {
   const { json = false, strict = false } = given;
   const tell = teller(json);
-  const folders = foldersOf(given);
+  const folders = foldersOf(await withOwnValidation(given));
   openDevice(given);
   await using from = given.from === undefined ? undefined : await ModelFile.open(given.from);
   const preset = from?.info.model.preset ?? given.preset ?? PHOTOS.preset;
   const preprocessing = from?.info.preprocessing ?? preprocessingOf(preset);
   const data =
-    folders === null ? drawnShapes(SHAPES) : await openFolders(folders, strict, decoding(preprocessing));
+    folders === null
+      ? drawnShapes(SHAPES)
+      : await openFolders(folders, strict, { ...decoding(preprocessing), only: given.classes });
+  if (given.classes !== undefined && folders === null)
+    throw new ArgumentError('--classes needs --data: the drawn shapes are ten');
   const kind = given.colourNoise;
   if (kind !== undefined && folders === null)
     throw new ArgumentError('--colour-noise needs --data: the colours of the drawn shapes are drawn anyway');
   const colourNoise =
     kind === undefined || folders === null
       ? null
-      : await colourNoiseOf(kind, folders.data, data.train, strict);
+      : await colourNoiseOf(kind, folders.data, data.train, strict, given.classes !== undefined);
   const pictures = { trainPictures: data.train.length, valPictures: data.validation.length };
   const settings = newSettings(given, folders, pictures, from?.info.model, colourNoise);
   const out = await writableFolder(given.out ?? (folders === null ? SHAPES : PHOTOS).out);
@@ -90,7 +96,10 @@ async function resume(given: TrainOptions, folder: string): Promise<void> {
   const data =
     train === null || val === null
       ? drawnShapes(settings)
-      : await openFolders({ data: train, val }, strict, decoding(preprocessing));
+      : await openFolders({ data: train, val }, strict, {
+          ...decoding(preprocessing),
+          only: settings.classes ?? undefined,
+        });
   const out = await writableFolder(given.out ?? dirname(path));
   await run({ settings, data, preprocessing, out, json, strict, checkpoint, changes });
 }
@@ -111,6 +120,7 @@ async function run({ settings, data, out, json, strict, ...given }: Run): Promis
   const loader = new Loader(data.train, { batchSize: batch, crop: model.inputSize, training: true });
   const progress = makeProgress(json, epochs);
   let savedBest = false;
+  let recorder: Recorder | undefined;
   using trainer = new Trainer({
     model,
     optimizer,
@@ -127,23 +137,39 @@ async function run({ settings, data, out, json, strict, ...given }: Run): Promis
     onEvent: (event) => {
       savedBest ||= event.event === 'epoch' && event.best;
       progress.onEvent(event);
+      recorder?.onEvent(event);
     },
+    onJudgement: (judgement) => recorder?.onJudgement(judgement),
   });
   try {
+    let from: RecorderOptions['from'];
     if (checkpoint !== undefined) {
       const resumed = await trainer.resume(checkpoint);
+      const step = resumed.epoch * trainer.stepsPerEpoch + resumed.stepOfEpoch;
+      from = { checkpoint: checkpoint.path, step };
       for (const line of describeResumed(checkpoint.path, resumed, epochs, changes)) teller(json)(line);
     }
     const say = json || trainer.epoch >= epochs ? () => {} : writeLine;
     for (const line of describe(settings, data, model, loader.batches)) say(line);
     if (start !== undefined) for (const line of describeStart(start, data.train, settings)) say(line);
+    if (trainer.epoch < epochs)
+      recorder = await Recorder.open({ out, model, classes: data.train.classes, settings, from });
     const { result: end, status } = await stoppable((signal) => trainer.fit(epochs, { signal }));
     progress.close();
     for (const line of describeEnd(end, savedBest)) say(line);
+    const report = await recorder?.close();
+    if (typeof report === 'string') say(`Saved ${report}: curves, filters, and what was taken for what`);
     if (!end.complete && status !== undefined) process.exitCode = status;
   } finally {
     progress.close();
+    await recorder?.close();
   }
+}
+
+/** CIFAR-10's folder has both parts. */
+async function withOwnValidation(given: TrainOptions): Promise<TrainOptions> {
+  const { data, val } = given;
+  return data !== undefined && val === undefined && (await isCifar10(data)) ? { ...given, val: data } : given;
 }
 
 function decoding(preprocessing: Preprocessing | undefined): ImageFolderOptions {
