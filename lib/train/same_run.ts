@@ -33,7 +33,10 @@ export function expectSameRun(file: ModelFile, state: TrainingState, run: RunDes
   same(ArgumentError, 'colourNoise', state.colourNoise, run.colourNoise);
   if (run.preprocessing !== undefined) {
     const preprocessing = expectPreprocessing(run.preprocessing);
-    for (const name of ['resize', 'kernel', 'crop', 'mean', 'scale'] as const) {
+    const [was, is] = [info.preprocessing.mean, preprocessing.mean];
+    const isSame = was.length === is.length && was.every((value, i) => value === is[i]);
+    if (!isSame) same(ArgumentError, 'preprocessing.mean', describeMean(was), describeMean(is, 'another'));
+    for (const name of ['resize', 'kernel', 'crop', 'scale'] as const) {
       same(ArgumentError, `preprocessing.${name}`, info.preprocessing[name], preprocessing[name]);
     }
   }
@@ -53,6 +56,10 @@ export function expectSameRun(file: ModelFile, state: TrainingState, run: RunDes
     const what = `a step of epoch ${state.epoch + 1}, of ${run.stepsPerEpoch} steps,`;
     throw new FileFormatError(`${expected(what, 'step', state.step)} in ${file.path}`);
   }
+}
+
+function describeMean(mean: Preprocessing['mean'], which = 'a'): unknown {
+  return mean instanceof Float32Array ? `${which} mean image` : mean;
 }
 
 function same(error: new (message: string) => Error, name: string, saved: unknown, now: unknown): void {

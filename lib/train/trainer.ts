@@ -75,7 +75,7 @@ export class Trainer {
     this.#seed = expectInteger('seed', options.seed ?? 0, 0);
     this.#schedule = options.schedule ?? new ConstantLR();
     this.#checkpoints = new Checkpoints(options.out);
-    const crop = options.preprocessing?.crop ?? model.inputSize;
+    const crop = options.preprocessing?.crop ?? model.cropSize;
     this.#skips = new Skips([train, validation], (event) => options.onEvent?.(event));
     const shuffled = { batchSize: this.#batchSize, training: true, seed: this.#seed };
     this.#loader = new Loader(train, { ...this.#reading('train'), ...shuffled, crop, colourNoise });
@@ -233,13 +233,13 @@ export class Trainer {
     );
     if (statistics === undefined) return undefined;
     const { mean, side } = statistics;
-    return { resize: side, crop: model.inputSize, mean, scale: [1 / 60, 1 / 60, 1 / 60] };
+    return { resize: side, crop: model.cropSize, mean, scale: [1 / 60, 1 / 60, 1 / 60] };
   }
 
   #setInput(preprocessing: Preprocessing): void {
     const { model, colourNoise } = this.#options;
     this.#input?.dispose();
-    this.#input = new InputPipeline(preprocessing, model.device, colourNoise?.kind);
+    this.#input = new InputPipeline(preprocessing, model, colourNoise?.kind);
   }
 
   get #pipeline(): InputPipeline {
