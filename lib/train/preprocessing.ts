@@ -11,7 +11,6 @@ import { type DecodeOptions, RESIZE_KERNELS, type ResizeKernel } from '../data/d
 import { ArgumentError, expected } from '../errors.js';
 import type { AlexNet } from '../models/alexnet.js';
 import { PRESETS, type PresetName } from '../models/presets.js';
-import type { TorchPreset } from '../models/torch_names.js';
 import { prepareImages } from '../ops/index.js';
 import { unscoped } from '../scope.js';
 import { empty, type Tensor, tensor } from '../tensor.js';
@@ -73,7 +72,7 @@ export function preprocessingOf(preset: PresetName): Preprocessing | undefined {
  * `AlexNet_Weights.IMAGENET1K_V1.transforms()` does. dansuh17: its `CenterCrop(227)`, of pictures of 256 pixels, and
  * its `Normalize`.
  */
-export function torchPreprocessing(preset: TorchPreset): Preprocessing {
+export function torchPreprocessing(preset: PresetName): Preprocessing {
   return {
     resize: 256,
     kernel: 'linear',

@@ -4,6 +4,7 @@ import { ArgumentError, DataError, expected, FileFormatError } from '../errors.j
 import type { AlexNet } from '../models/alexnet.js';
 import type { ModelFile } from './model_file.js';
 import { expectPreprocessing, type Preprocessing } from './preprocessing.js';
+import type { Augmentation } from './recipes.js';
 import { identityOf, type TrainingState } from './training_state.js';
 
 /** What decides over a run beside its checkpoint. */
@@ -15,6 +16,7 @@ export interface RunDescription {
   seed: number;
   preprocessing: Preprocessing | undefined;
   colourNoise: ColourNoise | null;
+  augmentation: Augmentation;
   stepsPerEpoch: number;
 }
 
@@ -31,6 +33,8 @@ export function expectSameRun(file: ModelFile, state: TrainingState, run: RunDes
   same(ArgumentError, 'batchSize', state.batchSize, run.batchSize);
   same(ArgumentError, 'seed', state.seed, run.seed);
   same(ArgumentError, 'colourNoise', state.colourNoise, run.colourNoise);
+  for (const name of ['crops', 'flips'] as const)
+    same(ArgumentError, `augmentation.${name}`, state.augmentation[name], run.augmentation[name]);
   if (run.preprocessing !== undefined) {
     const preprocessing = expectPreprocessing(run.preprocessing);
     const [was, is] = [info.preprocessing.mean, preprocessing.mean];
