@@ -18,6 +18,7 @@ import {
   MEANS,
   type MeanKind,
   OPTIMIZERS,
+  presetDeviations,
   RECIPE_NAMES,
   RECIPES,
   type Recipe,
@@ -78,6 +79,12 @@ export function foldersOf({ data, val }: TrainOptions): DataFolders | null {
   return { data: resolve(data), val: resolve(val) };
 }
 
+/** A recipe, and in what it differs from its source. */
+interface Resolved {
+  recipe: Recipe;
+  deviations: string[];
+}
+
 /** Of the training pictures. */
 interface DataSize {
   classes: number;
@@ -122,7 +129,7 @@ export function resolveRecipe(
   given: TrainOptions,
   data: DataSize | null,
   start?: Pick<AlexNetConfig, 'preset' | 'dropout'>,
-): { recipe: Recipe; deviations: string[] } {
+): Resolved {
   if (start !== undefined && given.preset !== undefined && given.preset !== start.preset)
     throw new ArgumentError(
       expected(`${start.preset}, as the model of --from has,`, '--preset', given.preset),
@@ -133,41 +140,38 @@ export function resolveRecipe(
   }
   const own = { ...ownOf(given), ...(start === undefined ? {} : { ...start, inputScale: null }) };
   const { recipe, deviations } =
-    given.recipe === undefined
-      ? { recipe: quickRecipe(data, own), deviations: [] }
-      : namedRecipe(given.recipe, data, own);
+    given.recipe === undefined ? quickRecipe(data, own) : namedRecipe(given.recipe, data, own);
   const isMeasured = recipe.mean !== 'imagenet' && recipe.inputScale === null;
   return { recipe: isMeasured ? { ...recipe, inputScale: COMMON.inputScale } : recipe, deviations };
 }
 
 /** What is taken without `--recipe`. */
-function quickRecipe(data: DataSize | null, own: Partial<Recipe>): Recipe {
+function quickRecipe(data: DataSize | null, own: Partial<Recipe>): Resolved {
   const { lr, ...common } = data === null ? SHAPES : { ...PHOTOS, batch: photosBatch(data.pictures) };
   const optimizer = own.optimizer ?? common.optimizer;
   // What torchvision's weights take.
   const input = data !== null && own.preset === 'torchvision' ? IMAGENET : {};
-  return { ...common, lr: lr[optimizer], weightDecay: DECAYS[optimizer], ...input, ...own };
+  const recipe = { ...common, lr: lr[optimizer], weightDecay: DECAYS[optimizer], ...input, ...own };
+  return { recipe, deviations: presetDeviations(recipe.preset) };
 }
 
 const IMAGENET = { mean: 'imagenet', inputScale: null } as const;
 
-function namedRecipe(
-  name: RecipeName,
-  data: DataSize | null,
-  own: Partial<Recipe>,
-): { recipe: Recipe; deviations: string[] } {
+function namedRecipe(name: RecipeName, data: DataSize | null, own: Partial<Recipe>): Resolved {
   const { optimizer = RECIPES[name].optimizer } = own;
   const ofAnother =
     optimizer === RECIPES[name].optimizer
       ? {}
       : { lr: PHOTOS.lr[optimizer], momentum: PHOTOS.momentum, weightDecay: DECAYS[optimizer] };
   if (data !== null) return recipeFor(name, data.classes, { ...ofAnother, ...own });
+  const { mean, colourNoise } = RECIPES[name];
   const drawn = { mean: 'colour', colourNoise: null } as const;
   const { recipe, deviations } = recipeFor(name, SHAPES.classes, { ...ofAnother, ...drawn, ...own });
-  return {
-    recipe,
-    deviations: [...deviations, 'drawn shapes: less their mean colour, and without colour noise'],
-  };
+  const changes = [
+    ...(recipe.mean === mean ? [] : [`less the mean ${recipe.mean}, not ${mean}`]),
+    ...(recipe.colourNoise === colourNoise ? [] : ['without colour noise']),
+  ];
+  return { recipe, deviations: [...deviations, `drawn shapes: ${changes.join(', ')}`] };
 }
 
 /**

@@ -124,11 +124,21 @@ export const RECIPES = {
 export type RecipeName = keyof typeof RECIPES;
 export const RECIPE_NAMES = Object.keys(RECIPES) as RecipeName[];
 
+/** In what our network of a preset differs from its source. */
+const PRESET_DEVIATIONS: Partial<Record<PresetName, string>> = {
+  krizhevsky2012: 'cnorm2, a normalisation within each map after norm2, is left out, as in the paper',
+};
+
+/** A line each, for people. */
+export function presetDeviations(preset: PresetName): string[] {
+  const deviation = PRESET_DEVIATIONS[preset];
+  return deviation === undefined ? [] : [deviation];
+}
+
 /** In what our training by a recipe differs from its source, whatever the data. */
 const DEVIATIONS: Record<RecipeName, readonly string[]> = {
   paper: [],
   krizhevsky2012: [
-    'cnorm2, a normalisation within each map after norm2, is left out, as the paper does',
     'crop and mirroring are drawn for each picture, not for 32 together',
     "to the end, colours are added and conv1 learns, and the biases' rate falls with that of the weights",
   ],
@@ -162,7 +172,11 @@ export function recipeFor(
   const recipe = { ...original, ...changes, ...own };
   const told = (Object.keys(changes) as (keyof Recipe)[])
     .filter((key) => own[key] === undefined)
-    .map((key) => `${key} ${recipe[key]} instead of ${original[key]}`);
+    .map((key) => `${key} ${written(recipe[key])} instead of ${written(original[key])}`);
   const forClasses = told.length === 0 ? [] : [`for ${classes} classes, not 1000: ${told.join(', ')}`];
-  return { recipe, deviations: [...DEVIATIONS[name], ...forClasses] };
+  return { recipe, deviations: [...presetDeviations(recipe.preset), ...DEVIATIONS[name], ...forClasses] };
+}
+
+function written(value: unknown): string {
+  return String(typeof value === 'number' ? Number(value.toPrecision(4)) : value);
 }
