@@ -138,10 +138,12 @@ export function resolveRecipe(
     if (start !== undefined && value !== undefined)
       throw new ArgumentError(`${name} does not go with --from: the model has its preprocessing`);
   }
-  const own = { ...ownOf(given), ...(start === undefined ? {} : { ...start, inputScale: null }) };
+  const ofStart =
+    start === undefined ? {} : { preset: start.preset, dropout: start.dropout, inputScale: null };
+  const own = { ...ownOf(given), ...ofStart };
   const { recipe, deviations } =
     given.recipe === undefined ? quickRecipe(data, own) : namedRecipe(given.recipe, data, own);
-  const isMeasured = recipe.mean !== 'imagenet' && recipe.inputScale === null;
+  const isMeasured = start === undefined && recipe.mean !== 'imagenet' && recipe.inputScale === null;
   return { recipe: isMeasured ? { ...recipe, inputScale: COMMON.inputScale } : recipe, deviations };
 }
 
@@ -171,7 +173,8 @@ function namedRecipe(name: RecipeName, data: DataSize | null, own: Partial<Recip
     ...(recipe.mean === mean ? [] : [`less the mean ${recipe.mean}, not ${mean}`]),
     ...(recipe.colourNoise === colourNoise ? [] : ['without colour noise']),
   ];
-  return { recipe, deviations: [...deviations, `drawn shapes: ${changes.join(', ')}`] };
+  const told = changes.length === 0 ? [] : [`drawn shapes: ${changes.join(', ')}`];
+  return { recipe, deviations: [...deviations, ...told] };
 }
 
 /**
