@@ -1,4 +1,5 @@
 import { dirname, join } from 'node:path';
+import { isCifar10 } from '../data/cifar10.js';
 import type { ColourNoise } from '../data/colour.js';
 import type { Dataset } from '../data/dataset.js';
 import type { ImageFolderOptions } from '../data/folder.js';
@@ -20,6 +21,7 @@ import { writableFolder } from './folder.js';
 import { count, describeSkipped, teller, writeLine } from './output.js';
 import { BarProgress, describeValidation, JsonProgress, LineProgress, type Progress } from './progress.js';
 import { PHOTOS, SHAPES } from './recipes.js';
+import { Recorder, type RecorderOptions } from './recorder.js';
 import { describeSchedule } from './schedule.js';
 import {
   type DataFolders,
@@ -58,7 +60,7 @@ export async function runTraining(given: TrainOptions): Promise<void> {
 async function start(given: TrainOptions): Promise<void> {
   const { json = false, strict = false } = given;
   const tell = teller(json);
-  const folders = foldersOf(given);
+  const folders = foldersOf(await withOwnValidation(given));
   openDevice(given);
   await using from = given.from === undefined ? undefined : await ModelFile.open(given.from);
   const model = from?.info.model;
@@ -75,11 +77,19 @@ async function start(given: TrainOptions): Promise<void> {
   const fixed =
     from?.info.preprocessing ??
     (anyData.mean === 'imagenet' ? torchPreprocessing(anyData.preset) : undefined);
-  const data = folders === null ? drawnShapes(SHAPES) : await openFolders(folders, strict, decoding(fixed));
+  const data =
+    folders === null
+      ? drawnShapes(SHAPES)
+      : await openFolders(folders, strict, { ...decoding(fixed), only: given.classes });
+  if (given.classes !== undefined && folders === null)
+    throw new ArgumentError('--classes needs --data: the drawn shapes are ten');
   const { length } = data.train;
   const classes = data.train.classes.length;
   const { recipe } = resolveRecipe(given, folders === null ? null : { classes, pictures: length }, model);
-  const { preprocessing, colourNoise } = await inputOf(recipe, fixed, folders, data, strict);
+  const { preprocessing, colourNoise } = await inputOf(recipe, fixed, folders, data, {
+    strict,
+    someClasses: given.classes !== undefined,
+  });
   const pictures = { trainPictures: length, valPictures: data.validation.length, classes };
   const settings = newSettings(given, folders, pictures, model, colourNoise);
   const out = await writableFolder(given.out ?? (folders === null ? SHAPES : PHOTOS).out);
@@ -101,11 +111,13 @@ async function inputOf(
   fixed: Preprocessing | undefined,
   folders: DataFolders | null,
   { train }: Data,
-  strict: boolean,
+  { strict, someClasses }: { strict: boolean; someClasses: boolean },
 ): Promise<{ preprocessing: Preprocessing | undefined; colourNoise: ColourNoise | null }> {
   const needed = kind !== null || (fixed === undefined && mean === 'image');
   const statistics =
-    folders === null || !needed ? undefined : await statisticsOfFolder(folders.data, train, strict);
+    folders === null || !needed
+      ? undefined
+      : await statisticsOfFolder(folders.data, train, strict, someClasses);
   const colourNoise = kind === null || statistics === undefined ? null : { kind, axes: statistics.axes };
   const scale = inputScale === null ? undefined : ([inputScale, inputScale, inputScale] as const);
   if (fixed !== undefined)
@@ -133,7 +145,10 @@ async function resume(given: TrainOptions, folder: string): Promise<void> {
   const data =
     train === null || val === null
       ? drawnShapes(settings)
-      : await openFolders({ data: train, val }, strict, decoding(preprocessing));
+      : await openFolders({ data: train, val }, strict, {
+          ...decoding(preprocessing),
+          only: settings.classes ?? undefined,
+        });
   const out = await writableFolder(given.out ?? dirname(path));
   await run({ settings, data, preprocessing, out, json, strict, checkpoint, changes });
 }
@@ -154,6 +169,7 @@ async function run({ settings, data, out, json, strict, ...given }: Run): Promis
   const loader = new Loader(data.train, { batchSize: batch, crop: model.cropSize, training: true });
   const progress = makeProgress(json, epochs);
   let savedBest = false;
+  let recorder: Recorder | undefined;
   using trainer = new Trainer({
     model,
     optimizer,
@@ -172,23 +188,39 @@ async function run({ settings, data, out, json, strict, ...given }: Run): Promis
     onEvent: (event) => {
       savedBest ||= event.event === 'epoch' && event.best;
       progress.onEvent(event);
+      recorder?.onEvent(event);
     },
+    onJudgement: (judgement) => recorder?.onJudgement(judgement),
   });
   try {
+    let from: RecorderOptions['from'];
     if (checkpoint !== undefined) {
       const resumed = await trainer.resume(checkpoint);
+      const step = resumed.epoch * trainer.stepsPerEpoch + resumed.stepOfEpoch;
+      from = { checkpoint: checkpoint.path, step };
       for (const line of describeResumed(checkpoint.path, resumed, epochs, changes)) teller(json)(line);
     }
     const say = json || trainer.epoch >= epochs ? () => {} : writeLine;
     for (const line of describe(settings, data, model, loader.batches)) say(line);
     if (start !== undefined) for (const line of describeStart(start, data.train, settings)) say(line);
+    if (trainer.epoch < epochs)
+      recorder = await Recorder.open({ out, model, classes: data.train.classes, settings, from });
     const { result: end, status } = await stoppable((signal) => trainer.fit(epochs, { signal }));
     progress.close();
     for (const line of describeEnd(end, savedBest)) say(line);
+    const report = await recorder?.close();
+    if (typeof report === 'string') say(`Saved ${report}: curves, filters, and what was taken for what`);
     if (!end.complete && status !== undefined) process.exitCode = status;
   } finally {
     progress.close();
+    await recorder?.close();
   }
+}
+
+/** CIFAR-10's folder has both parts. */
+async function withOwnValidation(given: TrainOptions): Promise<TrainOptions> {
+  const { data, val } = given;
+  return data !== undefined && val === undefined && (await isCifar10(data)) ? { ...given, val: data } : given;
 }
 
 function decoding(preprocessing: Preprocessing | undefined): ImageFolderOptions {

@@ -362,10 +362,11 @@ export class Trainer {
 
   /** Null where there are no validation data; undefined where there was no time. */
   async #validate(signal: AbortSignal | undefined): Promise<Metrics | null | undefined> {
-    const { model, validation } = this.#options;
+    const { model, validation, onJudgement } = this.#options;
     if (validation === undefined) return null;
     const evaluation = await evaluate([{ model, input: this.#pipeline }], validation, {
       ...this.#reading('validation'),
+      ...(onJudgement === undefined ? {} : { onPicture: onJudgement }),
       signal,
     }).catch(ifAborted(signal));
     if (evaluation === undefined) return undefined;
