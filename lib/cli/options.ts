@@ -20,6 +20,12 @@ export const positiveNumber: Parse<number> = (text) => {
   throw new InvalidArgumentError('Expected positive number.');
 };
 
+export const fraction: Parse<number> = (text) => {
+  const value = Number(text);
+  if (/^[\d.]+(e[-+]?\d+)?$/i.test(text) && value >= 0 && value < 1) return value;
+  throw new InvalidArgumentError('Expected number from 0 to less than 1.');
+};
+
 /** Names with commas between. */
 export const names: Parse<string[]> = (text) => {
   const list = text.split(',').map((name) => name.trim());

@@ -93,7 +93,7 @@ describe('curves.csv', () => {
 describe('records of a training', () => {
   const folder = useFolder();
   const classes = ['a', '<b>'];
-  const settings = newSettings({}, null, { trainPictures: 100, valPictures: 10 });
+  const settings = newSettings({}, null, { trainPictures: 100, valPictures: 10, classes: 2 });
   let model: AlexNet;
   before(() => {
     model = new AlexNet({ classes: 2, seed: 1 });
