@@ -1,3 +1,6 @@
+#include <iterator>
+#include <utility>
+
 #include "cpu/conv2d.h"
 #include "cpu/gemm.h"
 #include "cpu/kernel.h"
@@ -60,58 +63,71 @@ struct Matrix {
   float at[kPoints][kColumns];
 };
 
-/// sum += factor · value, where the compiler knows the factor; the first time sum = …
-template <class Value>
-INLINE void add(float factor, const Value& value, bool& first, Value& sum) {
-  if (factor == 0) return;
-  const Value term = factor == 1 ? value : factor * value;
-  sum = first ? term : sum + term;
-  first = false;
+/// body(0), body(1), …, each of a type of its own, so that the compiler knows the number.
+template <int kCount, class Body, int... kIndices>
+INLINE void unroll(Body body, std::integer_sequence<int, kIndices...>) {
+  (body(std::integral_constant<int, kIndices>{}), ...);
+}
+template <int kCount, class Body>
+INLINE void unroll(Body body) {
+  unroll<kCount>(body, std::make_integer_sequence<int, kCount>{});
+}
+
+/// The first column of a row, from `column` on in steps of two, that is not zero; -1 where there is none.
+template <int kPoints, int kColumns>
+constexpr int firstIn(const Matrix<kPoints, kColumns>& m, int row, int column) {
+  for (; column < kColumns; column += 2)
+    if (m.at[row][column] != 0) return column;
+  return -1;
 }
 
 /// out[point] = Σ m[point][l] · in[l]
-template <int kPoints, int kColumns, class Value>
-INLINE void toPoints(const Matrix<kPoints, kColumns>& m, const Value* in, int inStep, Value* out,
-                     int outStep) {
-#pragma GCC unroll 8
-  for (int row = 0; row < kPoints; row += row == 0 ? 1 : 2) {
-    Value even{}, odd{};
-    bool firstEven = true, firstOdd = true;
-#pragma GCC unroll 8
-    for (int l = 0; l < kColumns; l += 2) add(m.at[row][l], in[l * inStep], firstEven, even);
-#pragma GCC unroll 8
-    for (int l = 1; l < kColumns; l += 2) add(m.at[row][l], in[l * inStep], firstOdd, odd);
-    if (row == 0 || row == kPoints - 1) {
-      out[row * outStep] = firstOdd ? even : firstEven ? odd : even + odd;
+template <const auto& kMatrix, class Value>
+INLINE void toPoints(const Value* in, int inStep, Value* out, int outStep) {
+  constexpr int kPoints = std::size(kMatrix.at), kColumns = std::size(kMatrix.at[0]);
+  unroll<kPoints / 2 + 1>([&](auto pair) __attribute__((always_inline)) {
+    constexpr int kRow = pair == 0 ? 0 : 2 * pair - 1;
+    constexpr int kEven = firstIn(kMatrix, kRow, 0), kOdd = firstIn(kMatrix, kRow, 1);
+    Value even, odd;
+    unroll<kColumns>([&](auto l) __attribute__((always_inline)) {
+      constexpr float kFactor = kMatrix.at[kRow][l];
+      Value& sum = l % 2 == 0 ? even : odd;
+      if constexpr (l == kEven || l == kOdd)
+        sum = kFactor * in[l * inStep];
+      else if constexpr (kFactor != 0)
+        sum += kFactor * in[l * inStep];
+    });
+    if constexpr (kOdd < 0) {
+      out[kRow * outStep] = even;
+    } else if constexpr (kEven < 0) {
+      out[kRow * outStep] = odd;
     } else {
-      out[row * outStep] = even + odd;
-      out[(row + 1) * outStep] = even - odd;
+      out[kRow * outStep] = even + odd;
+      if constexpr (kRow > 0 && kRow < kPoints - 1) out[(kRow + 1) * outStep] = even - odd;
     }
-  }
+  });
 }
 
 /// out[l] = Σ m[point][l] · in[point]
-template <int kPoints, int kColumns, class Value>
-INLINE void fromPoints(const Matrix<kPoints, kColumns>& m, const Value* in, int inStep, Value* out,
-                       int outStep) {
-  constexpr int kPairs = (kPoints - 2) / 2;
+template <const auto& kMatrix, class Value>
+INLINE void fromPoints(const Value* in, int inStep, Value* out, int outStep) {
+  constexpr int kPoints = std::size(kMatrix.at), kColumns = std::size(kMatrix.at[0]);
+  constexpr int kPairs = kPoints / 2 - 1;
   Value sums[kPairs], differences[kPairs];
-#pragma GCC unroll 8
-  for (int pair = 0; pair < kPairs; ++pair) {
+  unroll<kPairs>([&](auto pair) __attribute__((always_inline)) {
     sums[pair] = in[(2 * pair + 1) * inStep] + in[(2 * pair + 2) * inStep];
     differences[pair] = in[(2 * pair + 1) * inStep] - in[(2 * pair + 2) * inStep];
-  }
-#pragma GCC unroll 8
-  for (int l = 0; l < kColumns; ++l) {
-    Value sum{};
-    bool first = true;
-    add(m.at[0][l], in[0], first, sum);
-#pragma GCC unroll 8
-    for (int pair = 0; pair < kPairs; ++pair)
-      add(m.at[2 * pair + 1][l], l % 2 == 0 ? sums[pair] : differences[pair], first, sum);
-    add(m.at[kPoints - 1][l], in[(kPoints - 1) * inStep], first, sum);
+  });
+  unroll<kColumns>([&](auto l) __attribute__((always_inline)) {
+    Value sum = kMatrix.at[1][l] * (l % 2 == 0 ? sums[0] : differences[0]);
+    unroll<kPairs>([&](auto pair) __attribute__((always_inline)) {
+      if constexpr (pair > 0) sum += kMatrix.at[2 * pair + 1][l] * (l % 2 == 0 ? sums[pair] : differences[pair]);
+    });
+    if constexpr (kMatrix.at[0][l] != 0) sum += kMatrix.at[0][l] * in[0];
+    if constexpr (kMatrix.at[kPoints - 1][l] != 0)
+      sum += kMatrix.at[kPoints - 1][l] * in[(kPoints - 1) * inStep];
     out[l * outStep] = sum;
-  }
+  });
 }
 
 /// The tiles of kOutputs × kOutputs pixels for kernels of kKernel × kKernel.
@@ -128,7 +144,7 @@ struct Algorithm {
   }
 
   struct Matrices {
-    Matrix<kT, kT> b;  // Bᵀ
+    Matrix<kT, kT> b;
     Matrix<kT, kM> a;
     Matrix<kT, kR> g;
   };
@@ -153,29 +169,27 @@ struct Algorithm {
     }
     return result;
   }
-  static constexpr Matrices kMatrices = make();
+  static constexpr auto kB = make().b;  // Bᵀ
+  static constexpr auto kA = make().a;
+  static constexpr auto kG = make().g;
 };
 
-/// Both dimensions: in[kColumns × kColumns] to out[kPoints × kPoints].
-template <int kPoints, int kColumns, class Value>
-INLINE void toPoints2d(const Matrix<kPoints, kColumns>& m, const Value* in, Value* out) {
+/// Both dimensions: in[columns × columns] to out[points × points].
+template <const auto& kMatrix, class Value>
+INLINE void toPoints2d(const Value* in, Value* out) {
+  constexpr int kPoints = std::size(kMatrix.at), kColumns = std::size(kMatrix.at[0]);
   Value half[kPoints * kColumns];
-#pragma GCC unroll 8
-  for (int column = 0; column < kColumns; ++column)
-    toPoints(m, in + column, kColumns, half + column, kColumns);
-#pragma GCC unroll 8
-  for (int row = 0; row < kPoints; ++row) toPoints(m, half + row * kColumns, 1, out + row * kPoints, 1);
+  unroll<kColumns>([&](auto i) __attribute__((always_inline)) { toPoints<kMatrix>(in + i, kColumns, half + i, kColumns); });
+  unroll<kPoints>([&](auto i) __attribute__((always_inline)) { toPoints<kMatrix>(half + i * kColumns, 1, out + i * kPoints, 1); });
 }
 
-/// And back: in[kPoints × kPoints] to out[kColumns × kColumns].
-template <int kPoints, int kColumns, class Value>
-INLINE void fromPoints2d(const Matrix<kPoints, kColumns>& m, const Value* in, Value* out) {
+/// And back: in[points × points] to out[columns × columns].
+template <const auto& kMatrix, class Value>
+INLINE void fromPoints2d(const Value* in, Value* out) {
+  constexpr int kPoints = std::size(kMatrix.at), kColumns = std::size(kMatrix.at[0]);
   Value half[kColumns * kPoints];
-#pragma GCC unroll 8
-  for (int column = 0; column < kPoints; ++column)
-    fromPoints(m, in + column, kPoints, half + column, kPoints);
-#pragma GCC unroll 8
-  for (int row = 0; row < kColumns; ++row) fromPoints(m, half + row * kPoints, 1, out + row * kColumns, 1);
+  unroll<kPoints>([&](auto i) __attribute__((always_inline)) { fromPoints<kMatrix>(in + i, kPoints, half + i, kPoints); });
+  unroll<kColumns>([&](auto i) __attribute__((always_inline)) { fromPoints<kMatrix>(half + i * kPoints, 1, out + i * kColumns, 1); });
 }
 
 /// A forward convolution (the data gradient is one, of dy) in tiles, which are counted over the whole batch.
@@ -252,7 +266,7 @@ SIMD_CLONES void transformInput(const Tiling& t, const float* x, const float* ze
         Value d[A::kT * A::kT], out[A::kT * A::kT];
 #pragma GCC unroll 64
         for (int p = 0; p < A::kT * A::kT; ++p) load(pixels[p] + i, d[p]);
-        toPoints2d(A::kMatrices.b, d, out);
+        toPoints2d<A::kB>(d, out);
 #pragma GCC unroll 64
         for (int p = 0; p < A::kT * A::kT; ++p) store(out[p], to + p * v.step + i);
       });
@@ -275,7 +289,7 @@ SIMD_CLONES void transformOutput(const Tiling& t, const Chunk& m, int64_t begin,
         Value in[A::kT * A::kT], out[A::kM * A::kM], b{};
 #pragma GCC unroll 64
         for (int p = 0; p < A::kT * A::kT; ++p) load(from + p * m.step + i, in[p]);
-        fromPoints2d(A::kMatrices.a, in, out);
+        fromPoints2d<A::kA>(in, out);
         if (bias != nullptr) load(bias + i, b);
 #pragma GCC unroll 16
         for (int p = 0; p < A::kM * A::kM; ++p) {
@@ -302,7 +316,7 @@ SIMD_CLONES void transformGradient(const Tiling& t, const float* dy, const float
         Value in[A::kM * A::kM], out[A::kT * A::kT];
 #pragma GCC unroll 16
         for (int p = 0; p < A::kM * A::kM; ++p) load(pixels[p] + i, in[p]);
-        toPoints2d(A::kMatrices.a, in, out);
+        toPoints2d<A::kA>(in, out);
 #pragma GCC unroll 64
         for (int p = 0; p < A::kT * A::kT; ++p) store(out[p], to + p * m.step + i);
       });
@@ -330,7 +344,7 @@ SIMD_CLONES void transformFilters(const Tiling& t, Conv2dPass pass, const float*
 #pragma GCC unroll 32
         for (int p = 0; p < A::kR * A::kR; ++p)
           gather(from + i * outputStep + (turned ? size - 1 - p : p) * pixelStep, outputStep, g[p]);
-        toPoints2d(A::kMatrices.g, g, out);
+        toPoints2d<A::kG>(g, out);
 #pragma GCC unroll 64
         for (int p = 0; p < A::kT * A::kT; ++p) store(out[p], u + (p * t.c + row) * outputs + i);
       });
@@ -356,7 +370,7 @@ SIMD_CLONES void transformFilterGradient(const Tiling& t, const float* du, int p
             sum[p] += other;
           }
         }
-        fromPoints2d(A::kMatrices.g, sum, out);
+        fromPoints2d<A::kG>(sum, out);
 #pragma GCC unroll 32
         for (int p = 0; p < A::kR * A::kR; ++p) store(out[p], dw + (row * A::kR * A::kR + p) * t.groupC() + i);
       });
