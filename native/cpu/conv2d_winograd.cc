@@ -73,6 +73,9 @@ INLINE void unroll(Body body) {
   unroll<kCount>(body, std::make_integer_sequence<int, kCount>{});
 }
 
+/// Whether a row is that of -p, computed with the row before.
+constexpr bool isNegative(int points, int row) { return row > 0 && row < points - 1 && row % 2 == points % 2; }
+
 /// The first column of a row, from `column` on in steps of two, that is not zero; -1 where there is none.
 template <int kPoints, int kColumns>
 constexpr int firstIn(const Matrix<kPoints, kColumns>& m, int row, int column) {
@@ -85,8 +88,9 @@ constexpr int firstIn(const Matrix<kPoints, kColumns>& m, int row, int column) {
 template <const auto& kMatrix, class Value>
 INLINE void toPoints(const Value* in, int inStep, Value* out, int outStep) {
   constexpr int kPoints = std::size(kMatrix.at), kColumns = std::size(kMatrix.at[0]);
-  unroll<kPoints / 2 + 1>([&](auto pair) __attribute__((always_inline)) {
-    constexpr int kRow = pair == 0 ? 0 : 2 * pair - 1;
+  unroll<kPoints>([&](auto row) __attribute__((always_inline)) {
+    constexpr int kRow = row;
+    if constexpr (isNegative(kPoints, kRow)) return;
     constexpr int kEven = firstIn(kMatrix, kRow, 0), kOdd = firstIn(kMatrix, kRow, 1);
     Value even, odd;
     unroll<kColumns>([&](auto l) __attribute__((always_inline)) {
@@ -103,7 +107,7 @@ INLINE void toPoints(const Value* in, int inStep, Value* out, int outStep) {
       out[kRow * outStep] = odd;
     } else {
       out[kRow * outStep] = even + odd;
-      if constexpr (kRow > 0 && kRow < kPoints - 1) out[(kRow + 1) * outStep] = even - odd;
+      if constexpr (isNegative(kPoints, kRow + 1)) out[(kRow + 1) * outStep] = even - odd;
     }
   });
 }
@@ -112,18 +116,18 @@ INLINE void toPoints(const Value* in, int inStep, Value* out, int outStep) {
 template <const auto& kMatrix, class Value>
 INLINE void fromPoints(const Value* in, int inStep, Value* out, int outStep) {
   constexpr int kPoints = std::size(kMatrix.at), kColumns = std::size(kMatrix.at[0]);
-  constexpr int kPairs = kPoints / 2 - 1;
+  constexpr int kPairs = (kPoints - 1) / 2, kFirst = kPoints - 1 - 2 * kPairs;
   Value sums[kPairs], differences[kPairs];
   unroll<kPairs>([&](auto pair) __attribute__((always_inline)) {
-    sums[pair] = in[(2 * pair + 1) * inStep] + in[(2 * pair + 2) * inStep];
-    differences[pair] = in[(2 * pair + 1) * inStep] - in[(2 * pair + 2) * inStep];
+    sums[pair] = in[(kFirst + 2 * pair) * inStep] + in[(kFirst + 2 * pair + 1) * inStep];
+    differences[pair] = in[(kFirst + 2 * pair) * inStep] - in[(kFirst + 2 * pair + 1) * inStep];
   });
   unroll<kColumns>([&](auto l) __attribute__((always_inline)) {
-    Value sum = kMatrix.at[1][l] * (l % 2 == 0 ? sums[0] : differences[0]);
+    Value sum = kMatrix.at[kFirst][l] * (l % 2 == 0 ? sums[0] : differences[0]);
     unroll<kPairs>([&](auto pair) __attribute__((always_inline)) {
-      if constexpr (pair > 0) sum += kMatrix.at[2 * pair + 1][l] * (l % 2 == 0 ? sums[pair] : differences[pair]);
+      if constexpr (pair > 0) sum += kMatrix.at[kFirst + 2 * pair][l] * (l % 2 == 0 ? sums[pair] : differences[pair]);
     });
-    if constexpr (kMatrix.at[0][l] != 0) sum += kMatrix.at[0][l] * in[0];
+    if constexpr (kFirst == 1 && kMatrix.at[0][l] != 0) sum += kMatrix.at[0][l] * in[0];
     if constexpr (kMatrix.at[kPoints - 1][l] != 0)
       sum += kMatrix.at[kPoints - 1][l] * in[(kPoints - 1) * inStep];
     out[l * outStep] = sum;
@@ -139,8 +143,9 @@ struct Algorithm {
   /// and these points make that sum three to four times less.
   static constexpr double point(int row) {
     constexpr double kFour[] = {0, 1, -1}, kSix[] = {0, 0.75, -0.75, 1.5, -1.5},
+                     kSeven[] = {0.25, -0.25, 0.875, -0.875, 1.75, -1.75},
                      kEight[] = {0, 0.5, -0.5, 1, -1, 2, -2};
-    return kT == 4 ? kFour[row % 3] : kT == 6 ? kSix[row % 5] : kEight[row % 7];
+    return kT == 4 ? kFour[row % 3] : kT == 6 ? kSix[row % 5] : kT == 7 ? kSeven[row % 6] : kEight[row % 7];
   }
 
   struct Matrices {
@@ -211,7 +216,7 @@ struct Tiling {
     tilesH = (oh + outputs - 1) / outputs;
     tilesW = (ow + outputs - 1) / outputs;
   }
-  static constexpr int kOutputs5 = 2;
+  static constexpr int kOutputs5 = 3;
 
   int64_t tiles() const { return n * tilesH * tilesW; }
   int64_t points() const { return tile * tile; }
