@@ -9,7 +9,7 @@ const tests = ['test/ops.test.ts', 'test/gradients.test.ts'];
 
 /** The choice among implementations is made once for each process. */
 describe('conv2d, all that an implementation supports computed by it', () => {
-  for (const NODE_CUDNN_CONV2D of ['onednn', 'jit', 'blocked', 'im2col']) {
+  for (const NODE_CUDNN_CONV2D of ['onednn', 'jit', 'blocked', 'im2col', 'winograd']) {
     it(NODE_CUDNN_CONV2D, async () => {
       const options = { cwd: root, env: { ...process.env, NODE_CUDNN_CONV2D } };
       const args = [

@@ -29,8 +29,8 @@ class Context {
   dnnl::engine engine;
   dnnl::stream stream;
   PlanCache plans;
-  /// From NODE_CUDNN_CONV2D: onednn, jit, blocked or im2col computes every convolution that it supports. For
-  /// tests; empty otherwise.
+  /// From NODE_CUDNN_CONV2D: onednn, jit, blocked, im2col or winograd computes every convolution that it
+  /// supports. For tests; empty otherwise.
   const std::string forcedConv2d;
 
  private:
