@@ -12,6 +12,7 @@ import { addImport } from './import.js';
 import { examples } from './options.js';
 import { printable } from './output.js';
 import { addPredict } from './predict.js';
+import { addPrepare } from './prepare.js';
 import { addSetup } from './setup.js';
 import { addStats } from './stats.js';
 import { requestStop } from './stop.js';
@@ -35,6 +36,7 @@ function program(): Command {
   addFeatures(alexnet);
   addNeighbours(alexnet);
   addStats(alexnet);
+  addPrepare(alexnet);
   addSetup(alexnet);
   return alexnet.addHelpText(
     'after',

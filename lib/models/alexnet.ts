@@ -12,6 +12,7 @@ import {
   LocalResponseNorm,
   MaxPool2d,
   Module,
+  ReLU,
   Sequential,
   torchDefault,
 } from '../nn/index.js';
@@ -53,6 +54,8 @@ export class AlexNet extends Module {
   readonly device: Device;
   /** Pixels on each side of the input. */
   readonly inputSize: number;
+  /** Pixels on each side of the crop of a picture, which lies at the top left of the input; the rest is 0. */
+  readonly cropSize: number;
   /** Draws the numbers of dropout. */
   readonly generator: Generator;
   readonly #preset: Preset;
@@ -69,6 +72,7 @@ export class AlexNet extends Module {
     this.device = Device.get(options.device);
     this.#preset = PRESETS[preset];
     this.inputSize = this.#preset.inputSize;
+    this.cropSize = this.#preset.cropSize;
     this.generator = new Generator(seed, STREAMS.dropout);
     this.#layers = this.#build(new Generator(seed, STREAMS.init));
   }
@@ -135,9 +139,9 @@ export class AlexNet extends Module {
       const { name } = layer;
       switch (layer.kind) {
         case 'conv': {
-          const { filters, kernelSize, stride, padding, groups } = layer;
+          const { filters, kernelSize, stride, padding, groups, relu } = layer;
           const inits = this.#initializers(layer, (channels / groups) * kernelSize ** 2);
-          const common = { device: this.device, generator, relu: true, ...inits };
+          const common = { device: this.device, generator, relu, ...inits };
           layers[name] = new Conv2d(channels, filters, { kernelSize, stride, padding, groups, ...common });
           channels = filters;
           break;
@@ -147,6 +151,9 @@ export class AlexNet extends Module {
           break;
         case 'pool':
           layers[name] = new MaxPool2d(layer);
+          break;
+        case 'relu':
+          layers[name] = new ReLU();
           break;
         case 'flatten':
           layers[name] = new Flatten();
@@ -181,6 +188,10 @@ export class AlexNet extends Module {
     switch (this.config.init) {
       case 'paper':
         return { weightInit: small, biasInit: constant(layer.paperBias) };
+      case 'krizhevsky2012': {
+        const std = layer.kind === 'conv' ? layer.codeStd : 0.01;
+        return { weightInit: { kind: 'normal', std }, biasInit: constant(layer.paperBias) };
+      }
       case 'dansuh17':
         if (layer.kind === 'linear') break;
         return { weightInit: small, biasInit: constant(layer.paperBias) };

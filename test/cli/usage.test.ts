@@ -22,7 +22,7 @@ const WRONG_USAGE: readonly [args: string, message: RegExp][] = [
   ['train --seed 9007199254740993', /'9007199254740993' is invalid/],
   ['train --threads 0', /'--threads <n>' argument '0' is invalid/],
   ['train --threads 1025', /Expected integer from 1 to 1024/],
-  ['train --preset vgg', /Allowed choices are paper, dansuh17/],
+  ['train --preset vgg', /Allowed choices are paper, krizhevsky2012, dansuh17/],
   ['train --init xavier', /Allowed choices are paper, .*he, pytorch/],
   ['train --optimizer lion', /Allowed choices are adam, sgd/],
   [
