@@ -42,7 +42,7 @@ bool suitsWinograd(const Shape& q) {
   const bool isData = kPass == Pass::Data;
   const int64_t size = q.r == 3 ? 4 : 3, h = isData ? q.h : q.oh, w = isData ? q.w : q.ow;
   const int64_t rows = (h + size - 1) / size * size, columns = (w + size - 1) / size * size;
-  return q.n * h * w * q.r * q.s >= 8000 && 2 * h * w >= rows * columns;
+  return q.n * h * w * q.r * q.s >= 6000 && 2 * h * w >= rows * columns;
 }
 
 struct Row {
