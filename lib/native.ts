@@ -81,6 +81,8 @@ export interface DropoutParams {
   seed: number;
   stream: number;
   offset: number;
+  width: number;
+  stride: number;
 }
 export interface SgdParams {
   lr: number;
@@ -163,6 +165,8 @@ export interface NativeBackend {
   tanh(x: Handle, y: Handle): void;
   tanhBackward(y: Handle, dy: Handle, dx: Handle): void;
   add(a: Handle, b: Handle, y: Handle): void;
+  cat(a: Handle, b: Handle, y: Handle): void;
+  catBackward(dy: Handle, da: Handle | null, db: Handle | null): void;
   scale(params: { factor: number }, x: Handle, y: Handle): void;
   fill(params: { value: number }, y: Handle): void;
   dropout(params: DropoutParams, x: Handle, y: Handle): void;
