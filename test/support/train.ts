@@ -25,17 +25,17 @@ export interface Step {
 
 /**
  * Trains AlexNet, on one device or its columns on two; its dropout draws the same numbers everywhere.
- * @param onStep called with each step before its update, if given: costs time
+ * @param options.onStep called with each step before its update
  */
 export async function train(
   place: DeviceLike | readonly DeviceLike[],
   batch: number,
   steps: number,
-  onStep?: (step: Step) => void,
+  { lr = 1e-3, onStep }: { lr?: number; onStep?: (step: Step) => void } = {},
 ): Promise<Training> {
   const devices = Array.isArray(place) ? place : [place];
   using model = new AlexNet({ classes: CLASSES, init: 'he', seed: SEED, devices });
-  using optimizer = new SGD(model.namedParameters(), { lr: 1e-3, momentum: 0.9, weightDecay: 5e-4 });
+  using optimizer = new SGD(model.namedParameters(), { lr, momentum: 0.9, weightDecay: 5e-4 });
   const losses: number[] = [];
   for (let step = 0; step < steps; step++) {
     await tidy(async () => {
