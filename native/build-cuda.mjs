@@ -21,7 +21,13 @@ const wanted = ['75', '80', '86', '89', '90', '100', '120'];
 
 function options() {
   try {
-    const { values } = parseArgs({ options: { arch: { type: 'string' }, locked: { type: 'boolean' } } });
+    const { values } = parseArgs({
+      options: {
+        arch: { type: 'string' },
+        help: { type: 'boolean', short: 'h' },
+        locked: { type: 'boolean' },
+      },
+    });
     return values;
   } catch (error) {
     throw new InstallError(`${error instanceof Error ? error.message : error}\n${usage}`);
@@ -112,7 +118,11 @@ function excerpt(log) {
 
 /** @returns {number} exit status */
 function main() {
-  const { arch, locked } = options();
+  const { arch, help, locked } = options();
+  if (help) {
+    process.stdout.write(`${usage}\n`);
+    return 0;
+  }
   if (!locked) {
     const status = runLocked(self);
     if (status !== null) return status;

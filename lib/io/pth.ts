@@ -1,5 +1,6 @@
+import { read } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { type Entry, fromFdPromise, type ZipFile } from 'yauzl';
+import { type Entry, fromRandomAccessReaderPromise, RandomAccessReader, type ZipFile } from 'yauzl';
 import { FileFormatError, reasonOf } from '../errors.js';
 import { formatError, openFile, quote, readFully } from './file.js';
 import { PickleGlobal, type PickleTypes, readPickle } from './pickle.js';
@@ -72,7 +73,7 @@ export class PthFile implements AsyncDisposable {
     const { file, size } = await openFile(path, "PyTorch's file");
     try {
       await expectZip(file, size, path);
-      const archive = await Archive.open(file, path);
+      const archive = await Archive.open(file, size, path);
       const byteOrder = archive.has('byteorder') ? await archive.read('byteorder', 16) : undefined;
       if (byteOrder !== undefined && Buffer.from(byteOrder).toString() !== 'little') {
         throw formatError(
@@ -145,6 +146,31 @@ async function expectZip(file: FileHandle, size: number, path: string): Promise<
   throw new FileFormatError(`Expected PyTorch's file, a zip archive, at ${path} but received ${received}`);
 }
 
+/** Reads for yauzl, which asks for whatever places an archive names: also for some that no file has. */
+class ArchiveReader extends RandomAccessReader {
+  readonly #fd: number;
+  readonly #size: number;
+
+  constructor(fd: number, size: number) {
+    super();
+    this.#fd = fd;
+    this.#size = size;
+  }
+
+  override read(
+    buffer: Buffer,
+    offset: number,
+    length: number,
+    position: number,
+    callback: (error: Error | null, bytesRead?: number) => void,
+  ): void {
+    // node:fs throws at places that are none, where nobody could catch it.
+    if (position >= 0 && position + length <= this.#size)
+      read(this.#fd, buffer, offset, length, position, callback);
+    else setImmediate(callback, new Error(`it names byte ${position + length} of ${this.#size}`));
+  }
+}
+
 /** The entries of the archive, all of which are in one folder. */
 class Archive {
   readonly #file: FileHandle;
@@ -167,10 +193,11 @@ class Archive {
     this.#entries = entries;
   }
 
-  static async open(file: FileHandle, path: string): Promise<Archive> {
+  static async open(file: FileHandle, size: number, path: string): Promise<Archive> {
     const entries = new Map<string, Entry>();
-    // The file stays the caller's: yauzl closes it only when told to.
-    const zip = await fromFdPromise(file.fd, { lazyEntries: true, autoClose: false }).catch(damaged(path));
+    const reader = new ArchiveReader(file.fd, size);
+    const options = { lazyEntries: true, autoClose: false };
+    const zip = await fromRandomAccessReaderPromise(reader, size, options).catch(damaged(path));
     if (zip.entryCount > MAX_ENTRIES)
       throw formatError(`at most ${MAX_ENTRIES} entries`, 'the zip archive', path, String(zip.entryCount));
     try {

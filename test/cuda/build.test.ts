@@ -280,6 +280,13 @@ describe('CUDA: build', () => {
       }
     });
 
+    it('says how it is used', () => {
+      const { status, stdout } = run('build-cuda.mjs', ['--help']);
+      expect(status).to.equal(0);
+      expect(stdout).to.match(/^Usage: npm run build:cuda/);
+      expect(calls()).to.deep.equal([]);
+    });
+
     it('names all that is missing in one message, and what fetches it', () => {
       rmSync(join(bin, 'cmake'));
       const { status, stderr } = run('build-cuda.mjs', [], { CUDA_HOME: '' });

@@ -242,6 +242,17 @@ describe('.pth files', () => {
       expect(await refusal(await write(pickle(tensor()), {}, { flags: 1 }))).to.match(/damaged one/);
     });
 
+    it('they name a place that no file has', async () => {
+      const bytes = await readFile(FIXTURE);
+      const locator = bytes.lastIndexOf('PK\x06\x07', undefined, 'latin1');
+      for (const place of [2n ** 62n, BigInt(bytes.length - 1)]) {
+        bytes.writeBigUInt64LE(place, locator + 8);
+        const path = folder.path('far.pth');
+        await writeFile(path, bytes);
+        expect(await refusal(path)).to.match(/damaged one \(it names byte \d+ of 8125\)/);
+      }
+    });
+
     it('there is no pickle, or there are two', async () => {
       const path = folder.path('pickles.pth');
       await writeZip(path, [['a/data', new Uint8Array(1)]]);
