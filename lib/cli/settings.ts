@@ -55,7 +55,7 @@ export interface Settings {
   /** Null for all cores. */
   threads: number | null;
   device: string;
-  /** How a CUDA device computes convolutions. */
+  /** How the device computes convolutions. */
   convolutions: Required<ConvolutionOptions>;
 }
 
@@ -186,7 +186,12 @@ export function resumedSettings(
     epochs: given.epochs ?? saved.epochs,
     threads: given.threads ?? saved.threads,
     device,
-    convolutions: withGiven(device.startsWith('cuda') ? saved.convolutions : CONVOLUTION_DEFAULTS, given),
+    convolutions: withGiven(
+      device.startsWith('cuda')
+        ? saved.convolutions
+        : { ...CONVOLUTION_DEFAULTS, autotune: saved.convolutions.autotune },
+      given,
+    ),
   };
   const changes = (['data', 'val', 'epochs', 'device'] as const)
     .filter((name) => settings[name] !== saved[name])
