@@ -61,9 +61,11 @@ export {
 } from './train/classifier.js';
 export type { ClassMetrics, EvaluateOptions, Evaluation, Judgement, Metrics } from './train/evaluate.js';
 export type { EndEvent, EpochEvent, SkipEvent, StepEvent, TrainEvent } from './train/events.js';
+export { optimizerOf, scheduleOf } from './train/from_recipe.js';
 export { ModelFile, saveModelFile } from './train/model_file.js';
 export type { ModelInfo } from './train/model_info.js';
 export type { Preprocessing } from './train/preprocessing.js';
+export { type Augmentation, RECIPES, type Recipe, type RecipeName, recipeFor } from './train/recipes.js';
 export { loadStatistics, saveStatistics } from './train/statistics_file.js';
 export { exportTorch, type Imported, type ImportOptions, importTorch } from './train/torch_files.js';
 export { type Resumed, Trainer } from './train/trainer.js';

@@ -180,6 +180,7 @@ export interface NativeBackend {
   sgdStep(params: SgdParams, g: Handle, w: Handle, v: Handle): void;
   adamStep(params: AdamParams, g: Handle, w: Handle, m: Handle, v: Handle): void;
   prepareImages(
+    params: { cropH: number; cropW: number },
     images: Handle,
     crops: Handle,
     mean: Handle,

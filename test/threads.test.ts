@@ -50,11 +50,11 @@ const large: Readonly<Record<string, readonly [Record<string, InputSpec>, Params
     {
       images: { shape: [7, 64, 61, 3], fill: bytes },
       crops,
-      mean: { shape: [64, 61, 3], fill: uniform(0, 255) },
+      mean: { shape: [50, 51, 3], fill: uniform(0, 255) },
       scale: { shape: [3], fill: uniform(0.01, 0.02) },
       shift: { shape: [7, 3], fill: uniform(-9, 9) },
     },
-    { height: 50, width: 51 },
+    { height: 50, width: 51, outputSize: [53, 54] },
   ],
 };
 

@@ -18,6 +18,12 @@ export const positiveNumber: Parse<number> = (text) => {
   throw new InvalidArgumentError('Expected positive number.');
 };
 
+export const fraction: Parse<number> = (text) => {
+  const value = Number(text);
+  if (/^[\d.]+(e[-+]?\d+)?$/i.test(text) && value >= 0 && value < 1) return value;
+  throw new InvalidArgumentError('Expected number from 0 to less than 1.');
+};
+
 /** Names of layers with commas between, and ranges such as `conv1..conv5`. In the network's order. */
 export const layers: Parse<string[]> = (text) => {
   const names = new Set<string>();

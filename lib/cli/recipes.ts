@@ -1,30 +1,33 @@
 import { LAST_LAYER, PRESETS, type PresetName } from '../models/presets.js';
 
-export type OptimizerName = 'adam' | 'sgd';
-
 export const PRESET_NAMES = Object.keys(PRESETS) as PresetName[];
 /** The layers with parameters, which all presets name alike, but the last: it has to learn. */
 export const FREEZABLE: readonly string[] = PRESETS.paper.layers
   .filter(({ kind, name }) => (kind === 'conv' || kind === 'linear') && name !== LAST_LAYER)
   .map(({ name }) => name);
-export const OPTIMIZERS: readonly OptimizerName[] = ['adam', 'sgd'];
+
+/** What an optimizer takes that was chosen in place of the recipe's. */
+export const DECAYS = { adam: 0, sgd: 5e-4 } as const;
 
 /**
- * What both recipes share. He initialisation with a small last layer, inputs of unit variance and a rate that warms up
+ * What both share that are taken without `--recipe`. He initialisation with a small last layer, inputs of unit variance and a rate that warms up
  * and then falls in a line learn within minutes; the paper's small Gaussians need its weeks, and SGD at its rate dies.
  */
-const COMMON = {
+export const COMMON = {
   preset: 'paper',
   init: 'he',
   optimizer: 'adam',
   /** Of SGD: the paper's. */
   momentum: 0.9,
-  weightDecay: 5e-4,
-  /** At most so many, and no more than a tenth of all. */
-  warmupSteps: 20,
-  /** What is left of the rate at the last step. */
-  finalFraction: 0.02,
-  seed: 0,
+  weightDecay: DECAYS.adam,
+  biasRate: 1,
+  biasDecay: true,
+  schedule: { kind: 'linear', warmupSteps: 20, finalFraction: 0.02 },
+  crops: 'random',
+  flips: true,
+  colourNoise: null,
+  mean: 'colour',
+  inputScale: 1 / 60,
 } as const;
 
 /** Without `--data`: the embedded, drawn shapes. */
@@ -32,13 +35,17 @@ export const SHAPES = {
   ...COMMON,
   /** Of the pictures, not of the training: `--seed` leaves the data as they are. */
   dataSeed: 0,
+  classes: 10,
   trainPictures: 2400,
   valPictures: 300,
   batch: 32,
   epochs: 3,
   lr: { adam: 3e-4, sgd: 1e-3 },
   dropout: 0,
-  preprocessing: { resize: 256, crop: 227, mean: [127, 127, 127], scale: [1 / 60, 1 / 60, 1 / 60] },
+  /** Known, since they are drawn. */
+  resize: 256,
+  meanColour: [127, 127, 127],
+  scale: [1 / 60, 1 / 60, 1 / 60],
   out: 'runs/shapes',
 } as const;
 

@@ -12,23 +12,28 @@ import { type ColourNoise, expectColourNoise } from '../data/colour.js';
 import { CONVOLUTION_DEFAULTS, type ConvolutionOptions } from '../device.js';
 import { ArgumentError, expected, FileFormatError, reasonOf } from '../errors.js';
 import type { AlexNetConfig } from '../models/alexnet.js';
-import { INITS, type Init, type PresetName } from '../models/presets.js';
+import { INITS } from '../models/presets.js';
 import {
-  FREEZABLE,
+  CROPS,
+  MEANS,
+  type MeanKind,
   OPTIMIZERS,
-  type OptimizerName,
-  PHOTOS,
-  PRESET_NAMES,
-  photosBatch,
-  SHAPES,
-} from './recipes.js';
+  presetDeviations,
+  RECIPE_NAMES,
+  RECIPES,
+  type Recipe,
+  type RecipeName,
+  recipeFor,
+} from '../train/recipes.js';
+import { COMMON, DECAYS, FREEZABLE, PHOTOS, PRESET_NAMES, photosBatch, SHAPES } from './recipes.js';
+import { parseSchedule } from './schedule.js';
 import type { TrainOptions } from './train.js';
 
 /**
  * All that decides over a run, so that `--resume` needs no other option: a checkpoint keeps it as its training state's
  * `notes`. Members that are named as options are those.
  */
-export interface Settings {
+export interface Settings extends Omit<Recipe, 'colourNoise' | 'mean'> {
   /** Absolute; null for the drawn shapes. */
   data: string | null;
   val: string | null;
@@ -38,18 +43,12 @@ export interface Settings {
   from: string | null;
   /** Layers that keep their weights. */
   freeze: readonly string[];
-  preset: PresetName;
-  init: Init;
-  dropout: number;
-  epochs: number;
-  batch: number;
-  optimizer: OptimizerName;
-  lr: number;
-  /** Of SGD. */
-  momentum: number;
-  weightDecay: number;
-  warmupSteps: number;
-  finalFraction: number;
+  /** The one that was asked for. */
+  recipe: RecipeName | null;
+  /** In what the run differs from the recipe's source, a line each. */
+  deviations: readonly string[];
+  /** Null for the preprocessing of `from`. */
+  mean: MeanKind | null;
   seed: number;
   colourNoise: ColourNoise | null;
   /** Null for all cores. */
@@ -80,15 +79,111 @@ export function foldersOf({ data, val }: TrainOptions): DataFolders | null {
   return { data: resolve(data), val: resolve(val) };
 }
 
+/** A recipe, and in what it differs from its source. */
+interface Resolved {
+  recipe: Recipe;
+  deviations: string[];
+}
+
+/** Of the training pictures. */
+interface DataSize {
+  classes: number;
+  pictures: number;
+}
+
+/** What of a recipe an option says. */
+function ownOf(given: TrainOptions): Partial<Recipe> {
+  const own: Partial<Recipe> = {};
+  for (const name of RECIPE_OPTIONS)
+    if (given[name] !== undefined) Object.assign(own, { [name]: given[name] });
+  if (given.colourNoise === 'none') own.colourNoise = null;
+  return own;
+}
+
+/** What may be given, and is of the recipe where it is not. */
+const RECIPE_OPTIONS = [
+  'preset',
+  'init',
+  'epochs',
+  'batch',
+  'optimizer',
+  'lr',
+  'momentum',
+  'weightDecay',
+  'schedule',
+  'crops',
+  'flips',
+  'colourNoise',
+  'mean',
+  'inputScale',
+] as const satisfies (keyof Recipe & keyof TrainOptions)[];
+
+/**
+ * The recipe of a new run, with what was given, and in what it differs from its source. Without `--recipe` that of drawn
+ * shapes or of photos.
+ * @param data null for the drawn shapes
+ * @param start the model of `--from`
+ * @throws {ArgumentError} for options that do not go together
+ */
+export function resolveRecipe(
+  given: TrainOptions,
+  data: DataSize | null,
+  start?: Pick<AlexNetConfig, 'preset' | 'dropout'>,
+): Resolved {
+  if (start !== undefined && given.preset !== undefined && given.preset !== start.preset)
+    throw new ArgumentError(
+      expected(`${start.preset}, as the model of --from has,`, '--preset', given.preset),
+    );
+  for (const [name, value] of Object.entries({ '--mean': given.mean, '--input-scale': given.inputScale })) {
+    if (start !== undefined && value !== undefined)
+      throw new ArgumentError(`${name} does not go with --from: the model has its preprocessing`);
+  }
+  const own = { ...ownOf(given), ...(start === undefined ? {} : { ...start, inputScale: null }) };
+  const { recipe, deviations } =
+    given.recipe === undefined ? quickRecipe(data, own) : namedRecipe(given.recipe, data, own);
+  const isMeasured = recipe.mean !== 'imagenet' && recipe.inputScale === null;
+  return { recipe: isMeasured ? { ...recipe, inputScale: COMMON.inputScale } : recipe, deviations };
+}
+
+/** What is taken without `--recipe`. */
+function quickRecipe(data: DataSize | null, own: Partial<Recipe>): Resolved {
+  const { lr, ...common } = data === null ? SHAPES : { ...PHOTOS, batch: photosBatch(data.pictures) };
+  const optimizer = own.optimizer ?? common.optimizer;
+  // What torchvision's weights take.
+  const input = data !== null && own.preset === 'torchvision' ? IMAGENET : {};
+  const recipe = { ...common, lr: lr[optimizer], weightDecay: DECAYS[optimizer], ...input, ...own };
+  return { recipe, deviations: presetDeviations(recipe.preset) };
+}
+
+const IMAGENET = { mean: 'imagenet', inputScale: null } as const;
+
+function namedRecipe(name: RecipeName, data: DataSize | null, own: Partial<Recipe>): Resolved {
+  const { optimizer = RECIPES[name].optimizer } = own;
+  const ofAnother =
+    optimizer === RECIPES[name].optimizer
+      ? {}
+      : { lr: PHOTOS.lr[optimizer], momentum: PHOTOS.momentum, weightDecay: DECAYS[optimizer] };
+  if (data !== null) return recipeFor(name, data.classes, { ...ofAnother, ...own });
+  const { mean, colourNoise } = RECIPES[name];
+  const drawn = { mean: 'colour', colourNoise: null } as const;
+  const { recipe, deviations } = recipeFor(name, SHAPES.classes, { ...ofAnother, ...drawn, ...own });
+  const changes = [
+    ...(recipe.mean === mean ? [] : [`less the mean ${recipe.mean}, not ${mean}`]),
+    ...(recipe.colourNoise === colourNoise ? [] : ['without colour noise']),
+  ];
+  return { recipe, deviations: [...deviations, `drawn shapes: ${changes.join(', ')}`] };
+}
+
 /**
  * The settings of a new run: what was given, and the recipe for the rest.
  * @param start the model of `--from`
+ * @param colourNoise along the axes of the training set, where the recipe wants some
  * @throws {ArgumentError} for options that do not go together
  */
 export function newSettings(
   given: TrainOptions,
   folders: DataFolders | null,
-  pictures: Pick<Settings, 'trainPictures' | 'valPictures'>,
+  { classes, ...pictures }: Pick<Settings, 'trainPictures' | 'valPictures'> & { classes: number },
   start?: Pick<AlexNetConfig, 'preset' | 'dropout'>,
   colourNoise: ColourNoise | null = null,
 ): Settings {
@@ -96,12 +191,10 @@ export function newSettings(
     throw new ArgumentError(
       '--freeze needs --from: layers that were never trained would stay as they were drawn',
     );
-  if (start !== undefined && given.preset !== undefined && given.preset !== start.preset)
-    throw new ArgumentError(
-      expected(`${start.preset}, as the model of --from has,`, '--preset', given.preset),
-    );
-  const recipe = folders === null ? SHAPES : { ...PHOTOS, batch: photosBatch(pictures.trainPictures) };
-  const optimizer = given.optimizer ?? recipe.optimizer;
+  const data = folders === null ? null : { classes, pictures: pictures.trainPictures };
+  const { recipe, deviations } = resolveRecipe(given, data, start);
+  const { preset, init, dropout, epochs, batch, optimizer, lr, momentum, weightDecay } = recipe;
+  const { biasRate, biasDecay, schedule, crops, flips, mean, inputScale } = recipe;
   return {
     data: folders?.data ?? null,
     val: folders?.val ?? null,
@@ -109,18 +202,25 @@ export function newSettings(
     valPictures: pictures.valPictures,
     from: given.from === undefined ? null : resolve(given.from),
     freeze: given.freeze ?? [],
-    preset: start?.preset ?? given.preset ?? recipe.preset,
-    init: given.init ?? recipe.init,
-    dropout: start?.dropout ?? recipe.dropout,
-    epochs: given.epochs ?? recipe.epochs,
-    batch: given.batch ?? recipe.batch,
+    recipe: given.recipe ?? null,
+    deviations,
+    preset,
+    init,
+    dropout,
+    epochs,
+    batch,
     optimizer,
-    lr: given.lr ?? recipe.lr[optimizer],
-    momentum: recipe.momentum,
-    weightDecay: recipe.weightDecay,
-    warmupSteps: recipe.warmupSteps,
-    finalFraction: recipe.finalFraction,
-    seed: given.seed ?? recipe.seed,
+    lr,
+    momentum,
+    weightDecay,
+    biasRate,
+    biasDecay,
+    schedule,
+    crops,
+    flips,
+    mean: start === undefined ? mean : null,
+    inputScale: start === undefined ? inputScale : null,
+    seed: given.seed ?? 0,
     colourNoise,
     threads: given.threads ?? null,
     device: given.device ?? 'cpu',
@@ -141,11 +241,31 @@ function withGiven(
 }
 
 /** What changes the numbers, so that it may not change on the way. */
-const FIXED = ['preset', 'init', 'batch', 'optimizer', 'lr', 'seed'] as const;
+const FIXED = [
+  'recipe',
+  'preset',
+  'init',
+  'batch',
+  'optimizer',
+  'lr',
+  'momentum',
+  'weightDecay',
+  'schedule',
+  'crops',
+  'flips',
+  'mean',
+  'inputScale',
+  'seed',
+] as const;
+
+/** `weightDecay` → `--weight-decay`. */
+function optionOf(name: string): string {
+  return `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
 
 function unchangeable(name: string, saved: unknown, given: unknown): ArgumentError {
   return new ArgumentError(
-    `${expected(String(saved ?? 'none'), `--${name}`, given)}: it may not change on --resume`,
+    `${expected(typeof saved === 'object' ? JSON.stringify(saved ?? 'none') : String(saved), optionOf(name), given)}: it may not change on --resume`,
   );
 }
 
@@ -158,12 +278,11 @@ export function resumedSettings(
   saved: Settings,
 ): { settings: Settings; changes: string[] } {
   for (const name of FIXED) {
-    if (given[name] !== undefined && given[name] !== saved[name]) {
-      throw unchangeable(name, saved[name], given[name]);
-    }
+    const [was, is] = [saved[name], given[name]].map((value) => JSON.stringify(value));
+    if (is !== undefined && is !== was) throw unchangeable(name, saved[name], given[name]);
   }
-  if (given.colourNoise !== undefined && given.colourNoise !== saved.colourNoise?.kind)
-    throw unchangeable('colour-noise', saved.colourNoise?.kind ?? null, given.colourNoise);
+  if (given.colourNoise !== undefined && given.colourNoise !== (saved.colourNoise?.kind ?? 'none'))
+    throw unchangeable('colourNoise', saved.colourNoise?.kind ?? null, given.colourNoise);
   if (given.from !== undefined && resolve(given.from) !== saved.from)
     throw unchangeable('from', saved.from, given.from);
   if (given.freeze !== undefined && given.freeze.join() !== saved.freeze.join())
@@ -214,6 +333,8 @@ export function parseSettings(notes: Readonly<Record<string, unknown>> | undefin
       valPictures: expectInteger('valPictures', notes.valPictures, 1),
       from: nullOr(notes.from, (value) => expectString('from', value)),
       freeze: parseLayers(notes.freeze),
+      recipe: nullOr(notes.recipe, (value) => expectOneOf('recipe', value, RECIPE_NAMES)),
+      deviations: parseStrings('deviations', notes.deviations),
       preset: expectOneOf('preset', notes.preset, PRESET_NAMES),
       init: expectOneOf('init', notes.init, INITS),
       dropout: expectInRange('dropout', notes.dropout, 0, 1, true),
@@ -223,8 +344,13 @@ export function parseSettings(notes: Readonly<Record<string, unknown>> | undefin
       lr: expectFinite('lr', notes.lr),
       momentum: expectFinite('momentum', notes.momentum),
       weightDecay: expectFinite('weightDecay', notes.weightDecay),
-      warmupSteps: expectInteger('warmupSteps', notes.warmupSteps, 0),
-      finalFraction: expectFinite('finalFraction', notes.finalFraction),
+      biasRate: expectFinite('biasRate', notes.biasRate),
+      biasDecay: expectBoolean('biasDecay', notes.biasDecay),
+      schedule: parseSchedule(notes.schedule),
+      crops: expectOneOf('crops', notes.crops, CROPS),
+      flips: expectBoolean('flips', notes.flips),
+      mean: nullOr(notes.mean, (value) => expectOneOf('mean', value, MEANS)),
+      inputScale: nullOr(notes.inputScale, (value) => expectFinite('inputScale', value)),
       seed: expectInteger('seed', notes.seed, 0),
       colourNoise: nullOr(notes.colourNoise, (value) => expectColourNoise('colourNoise', value)),
       threads: nullOr(notes.threads, (value) => expectInteger('threads', value, 1)),
@@ -234,6 +360,11 @@ export function parseSettings(notes: Readonly<Record<string, unknown>> | undefin
   } catch (cause) {
     throw new FileFormatError(`${reasonOf(cause)} in the settings of ${path}`, { cause });
   }
+}
+
+function parseStrings(name: string, value: unknown): string[] {
+  if (!Array.isArray(value)) throw new ArgumentError(expected('array of strings', name, value));
+  return value.map((line, i) => expectString(`${name}[${i}]`, line));
 }
 
 function parseLayers(value: unknown): string[] {

@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import cliProgress from 'cli-progress';
-import type { ColourNoise } from '../data/colour.js';
 import type { Dataset } from '../data/dataset.js';
 import { expectStatisticsOf, type Statistics, statisticsOf } from '../data/statistics.js';
 import { exists } from '../io/folder.js';
@@ -55,23 +54,22 @@ function describe({ pictures, height, width, meanColour, axes }: Statistics): st
 }
 
 /**
- * The noise along the axes of a training set: of the statistics in its folder, or where there are none, looked at now.
+ * Those of a training set: of the file in its folder, or where there is none, looked at now.
  * @throws {DataError} for statistics of other pictures
  */
-export async function colourNoiseOf(
-  kind: ColourNoise['kind'],
+export async function statisticsOfFolder(
   data: string,
   folder: Dataset,
   strict: boolean,
-): Promise<ColourNoise> {
+): Promise<Statistics> {
   const path = join(data, STATISTICS);
   if (await exists(path)) {
     const statistics = await loadStatistics(path);
     expectStatisticsOf(folder, statistics, path);
-    return { kind, axes: statistics.axes };
+    return statistics;
   }
   writeNote(
-    `Looking at the colours of all ${count(folder.length)} training pictures: "alexnet stats" would keep them`,
+    `Looking at the pixels of all ${count(folder.length)} training pictures: "alexnet stats" would keep them`,
   );
-  return { kind, axes: (await lookAt(folder, strict)).axes };
+  return lookAt(folder, strict);
 }

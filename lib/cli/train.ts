@@ -1,22 +1,40 @@
 import { type Command, Option } from 'commander';
 import { COLOUR_NOISES, type ColourNoise } from '../data/colour.js';
 import { INITS, type Init, type PresetName } from '../models/presets.js';
+import {
+  type Augmentation,
+  CROPS,
+  MEANS,
+  type MeanKind,
+  OPTIMIZERS,
+  type OptimizerName,
+  RECIPE_NAMES,
+  type RecipeName,
+  type ScheduleSettings,
+} from '../train/recipes.js';
 import { addDeviceOptions, type DeviceOptions } from './device.js';
-import { examples, layers, positiveInteger, positiveNumber, seed } from './options.js';
-import { OPTIMIZERS, type OptimizerName, PHOTOS, PRESET_NAMES, SHAPES } from './recipes.js';
+import { examples, fraction, layers, positiveInteger, positiveNumber, seed } from './options.js';
+import { PHOTOS, PRESET_NAMES, SHAPES } from './recipes.js';
+import { schedule } from './schedule.js';
 
 /** The options that were given. */
-export interface TrainOptions extends DeviceOptions {
+export interface TrainOptions extends DeviceOptions, Partial<Augmentation> {
   data?: string;
   val?: string;
+  recipe?: RecipeName;
   preset?: PresetName;
   init?: Init;
   epochs?: number;
   batch?: number;
   lr?: number;
   optimizer?: OptimizerName;
+  momentum?: number;
+  weightDecay?: number;
+  schedule?: ScheduleSettings;
+  mean?: MeanKind;
+  inputScale?: number;
   seed?: number;
-  colourNoise?: ColourNoise['kind'];
+  colourNoise?: ColourNoise['kind'] | 'none';
   out?: string;
   from?: string;
   freeze?: string[];
@@ -35,6 +53,13 @@ export function addTrain(program: Command): void {
     )
     .option('--data <dir>', 'training pictures, a folder for each class (default: drawn shapes)')
     .option('--val <dir>', 'validation pictures, of the same classes; required with --data')
+    .addOption(
+      new Option(
+        '--recipe <name>',
+        "all of the following as the paper, its code or PyTorch's reading of it has it; what is given beside it is taken " +
+          'in its place (default: a quick recipe)',
+      ).choices(RECIPE_NAMES),
+    )
     .addOption(
       choice(
         '--preset <name>',
@@ -68,13 +93,32 @@ export function addTrain(program: Command): void {
       positiveNumber,
     )
     .addOption(choice('--optimizer <name>', 'the rule of the update', OPTIMIZERS, SHAPES.optimizer))
-    .option('--seed <n>', `of weights, order, crops, dropout (default: ${SHAPES.seed})`, seed);
+    .option('--momentum <n>', 'of sgd (default: 0.9)', fraction)
+    .option('--weight-decay <n>', 'default: 0.0005 with sgd, 0 with adam', fraction)
+    .option(
+      '--schedule <name>',
+      'of the rate: constant, linear (up, then down), ÷10 on a plateau of the validation error, every:30 epochs, or at ' +
+        'epochs 25,51,79 (default: linear)',
+      schedule,
+    )
+    .addOption(
+      choice('--mean <kind>', "what is subtracted: the training set's, or ImageNet's", MEANS, SHAPES.mean),
+    )
+    .option(
+      '--input-scale <n>',
+      'what pixels of 0…255 less the mean are multiplied with (default: 1/60)',
+      positiveNumber,
+    )
+    .addOption(choice('--crops <where>', 'of training pictures', CROPS, SHAPES.crops))
+    .option('--flips', 'mirror half of the training pictures (default)')
+    .option('--no-flips', 'mirror none')
+    .option('--seed <n>', 'of weights, order, crops, dropout (default: 0)', seed);
   addDeviceOptions(command)
     .addOption(
       new Option(
         '--colour-noise <kind>',
         "with --data: add colours as the paper's section 4.1 says, or as its code did (default: none)",
-      ).choices(COLOUR_NOISES),
+      ).choices([...COLOUR_NOISES, 'none']),
     )
     .option('--out <dir>', `folder of the checkpoints (default: ${SHAPES.out}, or ${PHOTOS.out} with --data)`)
     .option('--resume <dir>', 'go on from its last checkpoint, with its options; --epochs may be raised')
@@ -89,6 +133,10 @@ export function addTrain(program: Command): void {
       examples(
         ['alexnet train', 'ten classes of drawn shapes, in a few minutes'],
         ['alexnet train --data photos/train --val photos/val --out runs/photos', 'your own pictures'],
+        [
+          'alexnet train --recipe paper --data imagenet/train --val imagenet/val',
+          'as the paper did, for its weeks',
+        ],
         [
           'alexnet train --from runs/imagenet --freeze conv1..conv5 --data photos/train --val photos/val --out runs/photos',
           'fine-tune a trained model',

@@ -1,4 +1,5 @@
 import { dirname, join } from 'node:path';
+import type { ColourNoise } from '../data/colour.js';
 import type { Dataset } from '../data/dataset.js';
 import type { ImageFolderOptions } from '../data/folder.js';
 import { Loader } from '../data/loader.js';
@@ -6,10 +7,11 @@ import { ArgumentError } from '../errors.js';
 import { exists } from '../io/folder.js';
 import { AlexNet } from '../models/alexnet.js';
 import { PRESETS } from '../models/presets.js';
-import { Adam, type Optimizer, type Schedule, SGD, WarmupLinearDecay } from '../optim/index.js';
 import type { EndEvent } from '../train/events.js';
+import { optimizerOf, scheduleOf } from '../train/from_recipe.js';
 import { ModelFile } from '../train/model_file.js';
-import { decodingOf, type Preprocessing, preprocessingOf } from '../train/preprocessing.js';
+import { decodingOf, type Preprocessing, torchPreprocessing } from '../train/preprocessing.js';
+import type { Recipe } from '../train/recipes.js';
 import { type Resumed, Trainer } from '../train/trainer.js';
 import { parseTrainingState } from '../train/training_state.js';
 import { type Data, drawnShapes, openFolders } from './data.js';
@@ -18,8 +20,17 @@ import { writableFolder } from './folder.js';
 import { count, describeSkipped, teller, writeLine } from './output.js';
 import { BarProgress, describeValidation, JsonProgress, LineProgress, type Progress } from './progress.js';
 import { PHOTOS, SHAPES } from './recipes.js';
-import { foldersOf, newSettings, parseSettings, resumedSettings, type Settings } from './settings.js';
-import { colourNoiseOf } from './statistics.js';
+import { describeSchedule } from './schedule.js';
+import {
+  type DataFolders,
+  foldersOf,
+  newSettings,
+  parseSettings,
+  resolveRecipe,
+  resumedSettings,
+  type Settings,
+} from './settings.js';
+import { statisticsOfFolder } from './statistics.js';
 import { stoppable } from './stop.js';
 import type { TrainOptions } from './train.js';
 
@@ -50,32 +61,64 @@ async function start(given: TrainOptions): Promise<void> {
   const folders = foldersOf(given);
   openDevice(given);
   await using from = given.from === undefined ? undefined : await ModelFile.open(given.from);
-  const preset = from?.info.model.preset ?? given.preset ?? PHOTOS.preset;
-  const preprocessing = from?.info.preprocessing ?? preprocessingOf(preset);
-  const data =
-    folders === null ? drawnShapes(SHAPES) : await openFolders(folders, strict, decoding(preprocessing));
-  const kind = given.colourNoise;
-  if (kind !== undefined && folders === null)
+  const model = from?.info.model;
+  if (folders === null && given.colourNoise !== undefined && given.colourNoise !== 'none')
     throw new ArgumentError('--colour-noise needs --data: the colours of the drawn shapes are drawn anyway');
-  const colourNoise =
-    kind === undefined || folders === null
-      ? null
-      : await colourNoiseOf(kind, folders.data, data.train, strict);
-  const pictures = { trainPictures: data.train.length, valPictures: data.validation.length };
-  const settings = newSettings(given, folders, pictures, from?.info.model, colourNoise);
+  if (folders === null && given.mean === 'image')
+    throw new ArgumentError('--mean image needs --data: the mean of the drawn shapes is of one colour');
+  // How pictures are decoded does not depend on how many there are.
+  const { recipe: anyData } = resolveRecipe(
+    given,
+    folders === null ? null : { classes: 1, pictures: 1 },
+    model,
+  );
+  const fixed =
+    from?.info.preprocessing ??
+    (anyData.mean === 'imagenet' ? torchPreprocessing(anyData.preset) : undefined);
+  const data = folders === null ? drawnShapes(SHAPES) : await openFolders(folders, strict, decoding(fixed));
+  const { length } = data.train;
+  const classes = data.train.classes.length;
+  const { recipe } = resolveRecipe(given, folders === null ? null : { classes, pictures: length }, model);
+  const { preprocessing, colourNoise } = await inputOf(recipe, fixed, folders, data, strict);
+  const pictures = { trainPictures: length, valPictures: data.validation.length, classes };
+  const settings = newSettings(given, folders, pictures, model, colourNoise);
   const out = await writableFolder(given.out ?? (folders === null ? SHAPES : PHOTOS).out);
   if (await exists(join(out, 'last.safetensors'))) tell(`The checkpoints in ${out} will be replaced`);
-  const ofShapes =
-    folders === null ? { ...SHAPES.preprocessing, crop: PRESETS[preset].inputSize } : undefined;
   await run({
     settings,
     data,
-    preprocessing: from === undefined ? ofShapes : preprocessing,
+    preprocessing,
     out,
     json,
     strict,
     ...(from === undefined ? {} : { start: from }),
   });
+}
+
+/** @param fixed what does not depend on the data */
+async function inputOf(
+  { preset, colourNoise: kind, mean, inputScale }: Recipe,
+  fixed: Preprocessing | undefined,
+  folders: DataFolders | null,
+  { train }: Data,
+  strict: boolean,
+): Promise<{ preprocessing: Preprocessing | undefined; colourNoise: ColourNoise | null }> {
+  const needed = kind !== null || (fixed === undefined && mean === 'image');
+  const statistics =
+    folders === null || !needed ? undefined : await statisticsOfFolder(folders.data, train, strict);
+  const colourNoise = kind === null || statistics === undefined ? null : { kind, axes: statistics.axes };
+  const scale = inputScale === null ? undefined : ([inputScale, inputScale, inputScale] as const);
+  if (fixed !== undefined)
+    return { preprocessing: scale === undefined ? fixed : { ...fixed, scale }, colourNoise };
+  const crop = PRESETS[preset].cropSize;
+  const known = scale ?? SHAPES.scale;
+  if (folders === null) {
+    const { resize, meanColour } = SHAPES;
+    return { preprocessing: { resize, crop, mean: meanColour, scale: known }, colourNoise };
+  }
+  if (mean === 'colour' || statistics === undefined) return { preprocessing: undefined, colourNoise };
+  const { height: resize, meanImage } = statistics;
+  return { preprocessing: { resize, crop, mean: meanImage, scale: known }, colourNoise };
 }
 
 async function resume(given: TrainOptions, folder: string): Promise<void> {
@@ -107,17 +150,19 @@ async function run({ settings, data, out, json, strict, ...given }: Run): Promis
   if (start !== undefined) await start.loadWeights(model, { lastLayer: hasClasses(start, data.train) });
   for (const [name, parameter] of model.namedParameters())
     parameter.requiresGrad = !settings.freeze.some((layer) => name.startsWith(`${layer}.`));
-  using optimizer = makeOptimizer(settings, model);
-  const loader = new Loader(data.train, { batchSize: batch, crop: model.inputSize, training: true });
+  using optimizer = optimizerOf(settings, model);
+  const loader = new Loader(data.train, { batchSize: batch, crop: model.cropSize, training: true });
   const progress = makeProgress(json, epochs);
   let savedBest = false;
   using trainer = new Trainer({
     model,
     optimizer,
-    schedule: makeSchedule(settings, loader.batches),
+    schedule: scheduleOf(settings, loader.batches),
     train: data.train,
     validation: data.validation,
     ...(preprocessing === undefined ? {} : { preprocessing }),
+    ...(settings.inputScale === null ? {} : { inputScale: settings.inputScale }),
+    augmentation: { crops: settings.crops, flips: settings.flips },
     batchSize: batch,
     seed,
     colourNoise: settings.colourNoise ?? undefined,
@@ -155,26 +200,13 @@ function hasClasses({ info }: ModelFile, { classes }: Dataset): boolean {
   return classes.length === info.classes.length && classes.every((name, i) => name === info.classes[i]);
 }
 
-function makeOptimizer({ optimizer, lr, momentum, weightDecay }: Settings, model: AlexNet): Optimizer {
-  const parameters = model.namedParameters();
-  return optimizer === 'adam'
-    ? new Adam(parameters, { lr })
-    : new SGD(parameters, { lr, momentum, weightDecay });
-}
-
-function makeSchedule(settings: Settings, stepsPerEpoch: number): Schedule {
-  const totalSteps = stepsPerEpoch * settings.epochs;
-  const warmupSteps = Math.min(settings.warmupSteps, Math.floor(totalSteps / 10));
-  return new WarmupLinearDecay({ warmupSteps, totalSteps, finalFraction: settings.finalFraction });
-}
-
 function makeProgress(json: boolean, epochs: number): Progress {
   if (json) return new JsonProgress();
   return process.stderr.isTTY ? new BarProgress(epochs) : new LineProgress(epochs);
 }
 
 function describe(settings: Settings, { train, validation }: Data, model: AlexNet, steps: number): string[] {
-  const { data, preset, init, dropout, optimizer, lr, epochs } = settings;
+  const { data, preset, init, dropout, optimizer, lr, epochs, recipe } = settings;
   const batch = Math.min(settings.batch, train.length);
   const leftOver = train.length - steps * batch;
   const lines = [
@@ -182,12 +214,35 @@ function describe(settings: Settings, { train, validation }: Data, model: AlexNe
     `  initialisation ${init}, ${dropout > 0 ? `dropout ${dropout}` : 'no dropout'}, device ${model.device}`,
     `${count(train.length)} ${data === null ? 'drawn ' : ''}pictures to learn, ${count(validation.length)} to validate`,
     `  epochs ${epochs}, steps an epoch ${count(steps)}, batch ${batch}, ${optimizer}, rate ${lr}`,
+    `  ${describeRule(settings)}`,
+    `  ${describeInput(settings)}`,
   ];
-  if (settings.colourNoise !== null) lines.push(`  colours are added as ${settings.colourNoise.kind} has it`);
+  if (recipe !== null) lines.splice(1, 0, `  recipe ${recipe}`);
+  for (const deviation of settings.deviations) lines.push(`  other than its source: ${deviation}`);
   if (batch < settings.batch)
     lines.push(`  a batch of ${settings.batch} would be more than there are: all are one`);
   if (leftOver > 0) lines.push(`  ${leftOver} pictures are left over in each epoch, others each time`);
   return lines;
+}
+
+function describeRule(settings: Settings): string {
+  const { optimizer, momentum, weightDecay, biasRate, biasDecay, schedule } = settings;
+  return [
+    `rate ${describeSchedule(schedule)}`,
+    ...(optimizer === 'sgd' ? [`momentum ${momentum}`] : []),
+    ...(weightDecay > 0 ? [`weight decay ${weightDecay}${biasDecay ? '' : ', of biases none'}`] : []),
+    ...(biasRate === 1 ? [] : [`biases at ${biasRate} times the rate`]),
+  ].join(', ');
+}
+
+function describeInput({ mean, inputScale, crops, flips, colourNoise }: Settings): string {
+  return [
+    mean === null ? 'pictures as the model takes them' : `less the mean ${mean}`,
+    ...(inputScale === null ? [] : [`times ${Number(inputScale.toPrecision(4))}`]),
+    `${crops} crops`,
+    flips ? 'half of them mirrored' : 'not mirrored',
+    ...(colourNoise === null ? [] : [`colours added as ${colourNoise.kind} has it`]),
+  ].join(', ');
 }
 
 function describeStart(start: ModelFile, data: Dataset, { freeze }: Settings): string[] {

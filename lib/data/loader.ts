@@ -10,11 +10,15 @@ export interface LoaderOptions extends SkipOptions {
   /** Side of the square that is cut out of each picture. */
   crop: number;
   /**
-   * Training: shuffled, random crops, half of them mirrored; the last partial batch is dropped, unless all pictures
+   * Training: shuffled, random crops, half of them mirrored, unless told otherwise; the last partial batch is dropped, unless all pictures
    * together are fewer than a batch: they are one smaller batch then.
    * Otherwise: in order, centre crops, and the last batch may be smaller.
    */
   training: boolean;
+  /** Of training. Default: random crops. */
+  crops?: 'random' | 'centre' | undefined;
+  /** Of training: whether half of the pictures are mirrored. Default true. */
+  flips?: boolean | undefined;
   /** Of order, crops and mirroring. Default 0. */
   seed?: number;
   /** Of training. Default: none. */
@@ -49,6 +53,8 @@ export class Loader {
   readonly #batchSize: number;
   readonly #crop: number;
   readonly #training: boolean;
+  readonly #randomCrops: boolean;
+  readonly #flips: boolean;
   readonly #seed: number;
   readonly #colourNoise: ColourNoise | undefined;
   readonly #reading: ReadOptions;
@@ -60,6 +66,8 @@ export class Loader {
     this.#batchSize = expectInteger('batchSize', options.batchSize, 1);
     this.#crop = expectInteger('crop', options.crop, 1);
     this.#training = options.training;
+    this.#randomCrops = options.training && options.crops !== 'centre';
+    this.#flips = options.training && (options.flips ?? true);
     this.#seed = expectInteger('seed', options.seed ?? 0, 0);
     this.#colourNoise = options.training ? options.colourNoise : undefined;
     this.#reading = {
@@ -148,8 +156,12 @@ export class Loader {
 
   #cropOf(epoch: number, index: number, height: number, width: number): readonly number[] {
     const [down, right] = [height - this.#crop, width - this.#crop];
-    if (!this.#training) return [Math.floor(down / 2), Math.floor(right / 2), 0];
     const random = new Random(this.#seed, substream(STREAMS.crops, epoch), index);
-    return [random.integer(down + 1), random.integer(right + 1), random.integer(2)];
+    const place = [random.integer(down + 1), random.integer(right + 1)];
+    const flip = random.integer(2);
+    return [
+      ...(this.#randomCrops ? place : [Math.floor(down / 2), Math.floor(right / 2)]),
+      this.#flips ? flip : 0,
+    ];
   }
 }

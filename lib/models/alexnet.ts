@@ -13,6 +13,7 @@ import {
   MaxPool2d,
   Module,
   type ParameterOptions,
+  ReLU,
   torchDefault,
 } from '../nn/index.js';
 import { expectTensors } from '../ops/check.js';
@@ -66,6 +67,8 @@ export class AlexNet extends Module {
   readonly devices: readonly [Device, ...Device[]];
   /** Pixels on each side of the input. */
   readonly inputSize: number;
+  /** Pixels on each side of the crop of a picture, which lies at the top left of the input; the rest is 0. */
+  readonly cropSize: number;
   /** Draws the numbers of dropout. */
   readonly generator: Generator;
   readonly #preset: Preset;
@@ -85,6 +88,7 @@ export class AlexNet extends Module {
       throw new ArgumentError(expected('at least a class for each device', 'classes', classes));
     this.#preset = PRESETS[preset];
     this.inputSize = this.#preset.inputSize;
+    this.cropSize = this.#preset.cropSize;
     this.generator = new Generator(seed, STREAMS.dropout);
     this.#layers = this.#build(new Generator(seed, STREAMS.init));
   }
@@ -177,14 +181,11 @@ export class AlexNet extends Module {
       const add = (...modules: PlacedLayer['modules']) => layers.push({ name: layer.name, modules, joins });
       switch (layer.kind) {
         case 'conv': {
-          const { filters, kernelSize, stride, padding, groups } = layer;
+          const { filters, kernelSize, stride, padding, groups, relu } = layer;
           const inits = this.#initializers(layer, (channels / groups) * kernelSize ** 2);
           /** Of so many columns each sees its own part of the inputs. */
           const divided = groups > 1 ? columns : 1;
-          const [inputs, common] = [
-            channels / divided,
-            { kernelSize, stride, padding, relu: true, ...inits },
-          ];
+          const [inputs, common] = [channels / divided, { kernelSize, stride, padding, relu, ...inits }];
           add(
             ...this.#split(filters, generator, (share, options) => {
               return new Conv2d(inputs, share, { ...common, ...options, groups: groups / divided });
@@ -198,6 +199,9 @@ export class AlexNet extends Module {
           break;
         case 'pool':
           add(new MaxPool2d(layer));
+          break;
+        case 'relu':
+          add(new ReLU());
           break;
         case 'flatten':
           add(new Flatten());
@@ -247,6 +251,10 @@ export class AlexNet extends Module {
     switch (this.config.init) {
       case 'paper':
         return { weightInit: small, biasInit: constant(layer.paperBias) };
+      case 'krizhevsky2012': {
+        const std = layer.kind === 'conv' ? layer.codeStd : 0.01;
+        return { weightInit: { kind: 'normal', std }, biasInit: constant(layer.paperBias) };
+      }
       case 'dansuh17':
         if (layer.kind === 'linear') break;
         return { weightInit: small, biasInit: constant(layer.paperBias) };

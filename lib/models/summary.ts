@@ -76,13 +76,13 @@ function describe(
   const same = { name, shape: [height, width, channels], parameters: 0 };
   switch (layer.kind) {
     case 'conv': {
-      const { filters, kernelSize, stride, padding, groups } = layer;
+      const { filters, kernelSize, stride, padding, groups, relu } = layer;
       const size = (input: number) => windows(name, input, kernelSize, stride, padding);
       const parts = [
         `${kernelSize} × ${kernelSize}`,
         ...(stride > 1 ? [`stride ${stride}`] : []),
         ...(groups > 1 ? [`groups ${groups}`] : []),
-        'ReLU',
+        ...(relu ? ['ReLU'] : []),
       ];
       const parameters = filters * (kernelSize ** 2 * (channels / groups) + 1);
       return { name, what: parts.join(', '), shape: [size(height), size(width), filters], parameters };
@@ -97,6 +97,8 @@ function describe(
         shape: [size(height), size(width), channels],
       };
     }
+    case 'relu':
+      return { ...same, what: 'ReLU' };
     case 'flatten':
       return { ...same, what: '', shape: [height * width * channels] };
     case 'dropout':

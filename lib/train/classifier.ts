@@ -74,7 +74,7 @@ export class Classifier {
     preprocessing: Preprocessing,
   ) {
     model.eval();
-    this.#input = new InputPipeline(preprocessing, model.device);
+    this.#input = new InputPipeline(preprocessing, model);
   }
 
   get preprocessing(): Preprocessing {

@@ -10,7 +10,8 @@ import { parameterShapes, type Whole, wholes } from '../models/parameters.js';
 import { LAST_LAYER } from '../models/presets.js';
 import type { Optimizer } from '../optim/optimizer.js';
 import { type Shape, Tensor } from '../tensor.js';
-import { formatInfo, type ModelInfo, parseInfo } from './model_info.js';
+import { formatInfo, MEAN_IMAGE, type ModelInfo, parseInfo } from './model_info.js';
+import { MAX_RESIZE } from './preprocessing.js';
 
 const OPTIMIZER_PREFIX = 'optimizer/';
 /** So much of a tensor is read, and copied to the device in one turn of the event loop. */
@@ -31,6 +32,10 @@ export async function saveModelFile(
   const metadata = formatInfo(info);
   const tensors = new Map<string, TensorEntry>();
   for (const [name, parameter] of wholes(model.namedParameters())) tensors.set(name, entry(parameter));
+  const { resize, mean } = info.preprocessing;
+  if (mean instanceof Float32Array) {
+    tensors.set(MEAN_IMAGE, { dtype: 'F32', shape: [resize, resize, 3], data: mean });
+  }
   if (optimizer !== undefined) {
     for (const [name, state] of wholes(optimizer.stateTensors()))
       tensors.set(OPTIMIZER_PREFIX + name, entry(state));
@@ -48,7 +53,7 @@ function entry({ parts, shape }: Whole): TensorEntry {
   };
 }
 
-/** A model file whose header was read and checked: it holds exactly the weights of the model that it describes. */
+/** A model file whose header, and mean image, was read and checked: it holds exactly the weights of the model that it describes. */
 export class ModelFile implements AsyncDisposable {
   readonly #file: SafetensorsFile;
 
@@ -60,16 +65,19 @@ export class ModelFile implements AsyncDisposable {
   }
 
   /**
-   * Reads the header only.
+   * Reads the header only, and the mean image if there is one.
    * @param path a model file, or a folder: its last checkpoint
    * @throws {FileFormatError}
    */
   static async open(path: string): Promise<ModelFile> {
     const file = await SafetensorsFile.open(await resolve(path));
     try {
-      const info = readInfo(file);
-      const { model } = info;
-      expectTensors(file, parameterShapes(model), isWeight, `an AlexNet, preset ${model.preset}`);
+      const info = await readInfo(file);
+      const { model, preprocessing } = info;
+      const shapes = new Map(parameterShapes(model));
+      const { resize, mean } = preprocessing;
+      if (mean instanceof Float32Array) shapes.set(MEAN_IMAGE, [resize, resize, 3]);
+      expectTensors(file, shapes, (name) => !isOptimizers(name), `an AlexNet, preset ${model.preset}`);
       return new ModelFile(info, file);
     } catch (error) {
       await file.close();
@@ -119,7 +127,7 @@ export class ModelFile implements AsyncDisposable {
   expectOptimizer(optimizer: Optimizer): void {
     const targets = [...wholes(optimizer.stateTensors())];
     const shapes = new Map(targets.map(([name, { shape }]) => [OPTIMIZER_PREFIX + name, shape]));
-    expectTensors(this.#file, shapes, (name) => !isWeight(name), 'this optimizer');
+    expectTensors(this.#file, shapes, isOptimizers, 'this optimizer');
   }
 
   /** A parameter's numbers, `elements` at a time. All are in the same memory: each is valid until the next is asked for. */
@@ -158,16 +166,22 @@ async function resolve(path: string): Promise<string> {
   );
 }
 
-function readInfo({ path, metadata }: SafetensorsFile): ModelInfo {
+async function readInfo(file: SafetensorsFile): Promise<ModelInfo> {
+  const { path, metadata, tensors } = file;
+  const [side = 0] = tensors.get(MEAN_IMAGE)?.shape ?? [];
+  const meanImage =
+    tensors.has(MEAN_IMAGE) && side <= MAX_RESIZE
+      ? await file.readTensor(MEAN_IMAGE, { dtype: 'F32', shape: [side, side, 3] })
+      : undefined;
   try {
-    return parseInfo(metadata);
+    return parseInfo(metadata, meanImage);
   } catch (cause) {
     throw new FileFormatError(`${reasonOf(cause)} in ${path}`, { cause });
   }
 }
 
-function isWeight(name: string): boolean {
-  return !name.startsWith(OPTIMIZER_PREFIX);
+function isOptimizers(name: string): boolean {
+  return name.startsWith(OPTIMIZER_PREFIX);
 }
 
 /** Of the file's tensors whose names `belong`, exactly these: none is missing, none is left over. */

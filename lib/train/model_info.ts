@@ -1,4 +1,4 @@
-import { expectInRange, expectMembers, expectOneOf, expectPositiveInteger } from '../check.js';
+import { expectInRange, expectMembers, expectObject, expectOneOf, expectPositiveInteger } from '../check.js';
 import { ArgumentError, expected } from '../errors.js';
 import type { AlexNetConfig } from '../models/alexnet.js';
 import { INITS, PRESETS, type PresetName } from '../models/presets.js';
@@ -7,7 +7,7 @@ import { expectPreprocessing, type Preprocessing } from './preprocessing.js';
 /**
  * What a model file says of itself, each member a JSON string in the safetensors metadata. The tensors are the model's
  * parameters by name (filters KRSC, the first fully connected layer's columns in HWC order), and in a checkpoint the
- * optimizer's as `optimizer/…`.
+ * optimizer's as `optimizer/…`. A mean image is the tensor {@link MEAN_IMAGE}, `[resize, resize, 3]`.
  */
 export interface ModelInfo {
   model: AlexNetConfig;
@@ -18,6 +18,9 @@ export interface ModelInfo {
   training?: unknown;
 }
 
+/** The mean image, where the preprocessing has one: in the metadata its mean is this name. */
+export const MEAN_IMAGE = 'preprocessing/mean';
+
 type Metadata = Readonly<Record<string, string>>;
 
 const FORMAT = 'node-cudnn model 1';
@@ -27,28 +30,36 @@ const MAX_JSON_LENGTH = 4 * 2 ** 20;
 /** @throws {ArgumentError} where {@link parseInfo} would not read it back */
 export function formatInfo(info: ModelInfo): Metadata {
   const metadata: Record<string, string> = { format: FORMAT };
-  for (const [key, value] of Object.entries(info))
+  const { mean } = info.preprocessing;
+  const meanImage = mean instanceof Float32Array ? mean : undefined;
+  const preprocessing =
+    meanImage === undefined ? info.preprocessing : { ...info.preprocessing, mean: MEAN_IMAGE };
+  for (const [key, value] of Object.entries({ ...info, preprocessing }))
     if (value !== undefined) metadata[key] = JSON.stringify(value);
-  parseInfo(metadata);
+  parseInfo(metadata, meanImage);
   return metadata;
 }
 
 /**
  * Members of `model` and `preprocessing` that are not known are refused, not ignored: a later version's might change
  * what the network computes.
+ * @param meanImage the tensor {@link MEAN_IMAGE}, if there is one
  * @throws {ArgumentError}
  */
-export function parseInfo(metadata: Metadata): ModelInfo {
+export function parseInfo(metadata: Metadata, meanImage: Float32Array | undefined): ModelInfo {
   if (metadata.format !== FORMAT) throw new ArgumentError(expected(`"${FORMAT}"`, 'format', metadata.format));
   const model = parseConfig(parse(metadata, 'model'));
   const classes = expectStrings('classes', parse(metadata, 'classes'));
   if (classes.length !== model.classes) {
     throw new ArgumentError(expected(`${model.classes} names`, 'classes', classes.length));
   }
-  const preprocessing = expectPreprocessing(parse(metadata, 'preprocessing'));
-  const { inputSize } = PRESETS[model.preset];
-  if (preprocessing.crop !== inputSize) {
-    const what = `${inputSize}, the preset's input,`;
+  const members = expectObject('preprocessing', parse(metadata, 'preprocessing'));
+  const preprocessing = expectPreprocessing(
+    members.mean === MEAN_IMAGE ? { ...members, mean: meanImage } : members,
+  );
+  const { cropSize } = PRESETS[model.preset];
+  if (preprocessing.crop !== cropSize) {
+    const what = `${cropSize}, the preset's crop,`;
     throw new ArgumentError(expected(what, 'preprocessing.crop', preprocessing.crop));
   }
   const training = metadata.training === undefined ? {} : { training: parse(metadata, 'training') };

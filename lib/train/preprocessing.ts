@@ -1,10 +1,16 @@
-import { expectInteger, expectMembers, expectOneOf, expectPositiveInteger, expectTriple } from '../check.js';
+import {
+  expectFinite,
+  expectInteger,
+  expectMembers,
+  expectOneOf,
+  expectPositiveInteger,
+  expectTriple,
+} from '../check.js';
 import { type ColourNoise, NOISE_GAINS } from '../data/colour.js';
 import { type DecodeOptions, RESIZE_KERNELS, type ResizeKernel } from '../data/decode.js';
-import type { Device } from '../device.js';
 import { ArgumentError, expected } from '../errors.js';
+import type { AlexNet } from '../models/alexnet.js';
 import { PRESETS, type PresetName } from '../models/presets.js';
-import type { TorchPreset } from '../models/torch_names.js';
 import { prepareImages } from '../ops/index.js';
 import { unscoped } from '../scope.js';
 import { empty, type Tensor, tensor } from '../tensor.js';
@@ -17,27 +23,43 @@ export interface Preprocessing {
   kernel?: ResizeKernel;
   /** The crop that the network sees. */
   crop: number;
-  /** Subtracted from pixels of 0…255, per channel. */
-  mean: readonly [number, number, number];
+  /**
+   * Subtracted from pixels of 0…255: a colour, or a mean image, `resize` × `resize` × 3 numbers, row by row. As in the
+   * code of 2012 it is the centre of the image that is subtracted from every crop, wherever that lies and mirrored or not.
+   */
+  mean: readonly [number, number, number] | Float32Array;
   /** What the difference is multiplied with, per channel. */
   scale: readonly [number, number, number];
 }
 
 /** A picture of it takes 50 MB. */
-const MAX_RESIZE = 4096;
+export const MAX_RESIZE = 4096;
 
 /** @throws {ArgumentError} for anything else than a {@link Preprocessing} */
 export function expectPreprocessing(value: unknown): Preprocessing {
   const keys = ['resize', 'kernel', 'crop', 'mean', 'scale'] as const;
   const members = expectMembers('preprocessing', value, keys);
   const crop = expectPositiveInteger('preprocessing.crop', members.crop);
+  const resize = expectInteger('preprocessing.resize', members.resize, crop, MAX_RESIZE);
   return {
-    resize: expectInteger('preprocessing.resize', members.resize, crop, MAX_RESIZE),
+    resize,
     kernel: expectOneOf('preprocessing.kernel', members.kernel ?? 'lanczos3', RESIZE_KERNELS),
     crop,
-    mean: expectTriple('preprocessing.mean', members.mean),
+    mean:
+      members.mean instanceof Float32Array
+        ? expectMeanImage(members.mean, resize)
+        : expectTriple('preprocessing.mean', members.mean),
     scale: expectTriple('preprocessing.scale', members.scale),
   };
+}
+
+function expectMeanImage(image: Float32Array, resize: number): Float32Array {
+  if (image.length !== resize ** 2 * 3) {
+    const what = `${resize} × ${resize} × 3 numbers, an image as large as the resized pictures,`;
+    throw new ArgumentError(expected(what, 'preprocessing.mean', image.length));
+  }
+  for (const value of image) expectFinite('preprocessing.mean', value);
+  return image;
 }
 
 /** What a preset's weights take, whatever the data are; undefined where it is measured on the training data. */
@@ -50,11 +72,11 @@ export function preprocessingOf(preset: PresetName): Preprocessing | undefined {
  * `AlexNet_Weights.IMAGENET1K_V1.transforms()` does. dansuh17: its `CenterCrop(227)`, of pictures of 256 pixels, and
  * its `Normalize`.
  */
-export function torchPreprocessing(preset: TorchPreset): Preprocessing {
+export function torchPreprocessing(preset: PresetName): Preprocessing {
   return {
     resize: 256,
     kernel: 'linear',
-    crop: PRESETS[preset].inputSize,
+    crop: PRESETS[preset].cropSize,
     mean: [0.485 * 255, 0.456 * 255, 0.406 * 255],
     scale: [1 / (0.229 * 255), 1 / (0.224 * 255), 1 / (0.225 * 255)],
   };
@@ -97,21 +119,43 @@ function repeated(count: number, place: readonly [number, number, number]): Int3
   return Int32Array.from({ length: 3 * count }, (_, i) => place[i % 3] ?? 0);
 }
 
+/** The centre of an image of `size` × `size` × 3 numbers. */
+function centreOf(image: Float32Array, size: number, crop: number): Float32Array {
+  const start = Math.floor((size - crop) / 2);
+  const centre = new Float32Array(crop ** 2 * 3);
+  for (let row = 0; row < crop; row++) {
+    const from = ((start + row) * size + start) * 3;
+    centre.set(image.subarray(from, from + crop * 3), row * crop * 3);
+  }
+  return centre;
+}
+
 /** Uploads pictures picture by picture, and makes the network's input of their crops on the device. */
 export class InputPipeline {
   readonly preprocessing: Preprocessing;
+  readonly #model: Pick<AlexNet, 'device' | 'inputSize' | 'cropSize'>;
   readonly #mean: Tensor;
   readonly #scale: Tensor;
   readonly #noisyScale: Tensor;
 
+  /** @throws {ArgumentError} where it has not the crop that the model takes */
   constructor(
     preprocessing: Preprocessing,
-    readonly device: Device,
+    model: Pick<AlexNet, 'device' | 'inputSize' | 'cropSize'>,
     noise: ColourNoise['kind'] = 'paper',
   ) {
     this.preprocessing = expectPreprocessing(preprocessing);
-    const { mean, scale } = this.preprocessing;
-    this.#mean = unscoped(() => tensor(Float32Array.from(mean), [3], { device }));
+    const { resize, crop, mean, scale } = this.preprocessing;
+    if (crop !== model.cropSize) {
+      throw new ArgumentError(expected(`${model.cropSize}, as the model takes,`, 'preprocessing.crop', crop));
+    }
+    this.#model = model;
+    const { device } = model;
+    this.#mean = unscoped(() =>
+      mean instanceof Float32Array
+        ? tensor(centreOf(mean, resize, crop), [crop, crop, 3], { device })
+        : tensor(Float32Array.from(mean), [3], { device }),
+    );
     this.#scale = unscoped(() => tensor(Float32Array.from(scale), [3], { device }));
     const noisy = Float32Array.from(scale, (factor) => factor * NOISE_GAINS[noise]);
     this.#noisyScale = unscoped(() => tensor(noisy, [3], { device }));
@@ -119,7 +163,7 @@ export class InputPipeline {
 
   /** `[N, height, width, 3]`, uint8. Call it in a tidy(), like the next: the result belongs to the caller. */
   upload({ height, width, pixels }: Pictures): Tensor {
-    const { device } = this;
+    const { device } = this.#model;
     const images = empty([pixels.length, height, width, 3], { dtype: 'uint8', device });
     pixels.forEach((picture, i) => {
       if (picture.length !== height * width * 3) {
@@ -134,17 +178,19 @@ export class InputPipeline {
 
   /**
    * @param shifts colours that are added, where there is noise
-   * @returns `[N, crop, crop, 3]`
+   * @returns `[N, inputSize, inputSize, 3]`
    */
   prepare(images: Tensor, places: Int32Array, shifts: Float32Array | null = null): Tensor {
     const { crop } = this.preprocessing;
+    const { device, inputSize } = this.#model;
     const shape = [images.shape[0] ?? 0, 3];
-    const crops = tensor(places, shape, { device: this.device });
-    const shift = shifts === null ? null : tensor(shifts, shape, { device: this.device });
+    const crops = tensor(places, shape, { device });
+    const shift = shifts === null ? null : tensor(shifts, shape, { device });
     const x = prepareImages(images, {
       crops,
       height: crop,
       width: crop,
+      outputSize: inputSize,
       mean: this.#mean,
       scale: shift === null ? this.#scale : this.#noisyScale,
       shift,

@@ -4,6 +4,7 @@ import { ArgumentError, DataError, expected, FileFormatError } from '../errors.j
 import type { AlexNet } from '../models/alexnet.js';
 import type { ModelFile } from './model_file.js';
 import { expectPreprocessing, type Preprocessing } from './preprocessing.js';
+import type { Augmentation } from './recipes.js';
 import { identityOf, type TrainingState } from './training_state.js';
 
 /** What decides over a run beside its checkpoint. */
@@ -15,6 +16,7 @@ export interface RunDescription {
   seed: number;
   preprocessing: Preprocessing | undefined;
   colourNoise: ColourNoise | null;
+  augmentation: Augmentation;
   stepsPerEpoch: number;
 }
 
@@ -31,9 +33,14 @@ export function expectSameRun(file: ModelFile, state: TrainingState, run: RunDes
   same(ArgumentError, 'batchSize', state.batchSize, run.batchSize);
   same(ArgumentError, 'seed', state.seed, run.seed);
   same(ArgumentError, 'colourNoise', state.colourNoise, run.colourNoise);
+  for (const name of ['crops', 'flips'] as const)
+    same(ArgumentError, `augmentation.${name}`, state.augmentation[name], run.augmentation[name]);
   if (run.preprocessing !== undefined) {
     const preprocessing = expectPreprocessing(run.preprocessing);
-    for (const name of ['resize', 'kernel', 'crop', 'mean', 'scale'] as const) {
+    const [was, is] = [info.preprocessing.mean, preprocessing.mean];
+    const isSame = was.length === is.length && was.every((value, i) => value === is[i]);
+    if (!isSame) same(ArgumentError, 'preprocessing.mean', describeMean(was), describeMean(is, 'another'));
+    for (const name of ['resize', 'kernel', 'crop', 'scale'] as const) {
       same(ArgumentError, `preprocessing.${name}`, info.preprocessing[name], preprocessing[name]);
     }
   }
@@ -53,6 +60,10 @@ export function expectSameRun(file: ModelFile, state: TrainingState, run: RunDes
     const what = `a step of epoch ${state.epoch + 1}, of ${run.stepsPerEpoch} steps,`;
     throw new FileFormatError(`${expected(what, 'step', state.step)} in ${file.path}`);
   }
+}
+
+function describeMean(mean: Preprocessing['mean'], which = 'a'): unknown {
+  return mean instanceof Float32Array ? `${which} mean image` : mean;
 }
 
 function same(error: new (message: string) => Error, name: string, saved: unknown, now: unknown): void {

@@ -21,6 +21,7 @@ import { differences, expectSameRun } from './same_run.js';
 import { Skips } from './skips.js';
 import { checkOptions, type TrainerOptions } from './trainer_options.js';
 import {
+  AUGMENTED,
   identityOf,
   NO_SUMS,
   type Progress,
@@ -75,10 +76,16 @@ export class Trainer {
     this.#seed = expectInteger('seed', options.seed ?? 0, 0);
     this.#schedule = options.schedule ?? new ConstantLR();
     this.#checkpoints = new Checkpoints(options.out);
-    const crop = options.preprocessing?.crop ?? model.inputSize;
+    const crop = options.preprocessing?.crop ?? model.cropSize;
     this.#skips = new Skips([train, validation], (event) => options.onEvent?.(event));
     const shuffled = { batchSize: this.#batchSize, training: true, seed: this.#seed };
-    this.#loader = new Loader(train, { ...this.#reading('train'), ...shuffled, crop, colourNoise });
+    this.#loader = new Loader(train, {
+      ...this.#reading('train'),
+      ...shuffled,
+      crop,
+      colourNoise,
+      ...options.augmentation,
+    });
   }
 
   #reading(data: 'train' | 'validation'): SkipOptions {
@@ -118,7 +125,7 @@ export class Trainer {
   }
 
   async #resume(file: ModelFile): Promise<Resumed> {
-    const { model, optimizer, train, validation, preprocessing, colourNoise } = this.#options;
+    const { model, optimizer, train, validation, preprocessing, colourNoise, augmentation } = this.#options;
     const state = parseTrainingState(file.info.training, file.path);
     const [batchSize, seed, stepsPerEpoch] = [this.#batchSize, this.#seed, this.stepsPerEpoch];
     expectSameRun(file, state, {
@@ -129,6 +136,7 @@ export class Trainer {
       seed,
       preprocessing,
       colourNoise: colourNoise ?? null,
+      augmentation: augmentation ?? AUGMENTED,
       stepsPerEpoch,
     });
     file.expectOptimizer(optimizer);
@@ -233,13 +241,14 @@ export class Trainer {
     );
     if (statistics === undefined) return undefined;
     const { mean, side } = statistics;
-    return { resize: side, crop: model.inputSize, mean, scale: [1 / 60, 1 / 60, 1 / 60] };
+    const { inputScale = 1 / 60 } = this.#options;
+    return { resize: side, crop: model.cropSize, mean, scale: [inputScale, inputScale, inputScale] };
   }
 
   #setInput(preprocessing: Preprocessing): void {
     const { model, colourNoise } = this.#options;
     this.#input?.dispose();
-    this.#input = new InputPipeline(preprocessing, model.device, colourNoise?.kind);
+    this.#input = new InputPipeline(preprocessing, model, colourNoise?.kind);
   }
 
   get #pipeline(): InputPipeline {
@@ -403,12 +412,13 @@ export class Trainer {
   }
 
   async #saveLast(): Promise<void> {
-    const { model, optimizer, train, validation, colourNoise, notes } = this.#options;
+    const { model, optimizer, train, validation, colourNoise, augmentation, notes } = this.#options;
     const training: TrainingState = {
       ...this.#progress,
       batchSize: this.#batchSize,
       seed: this.#seed,
       colourNoise: colourNoise ?? null,
+      augmentation: augmentation ?? AUGMENTED,
       data: {
         train: identityOf(train),
         validation: validation === undefined ? null : identityOf(validation),

@@ -7,6 +7,7 @@ import type { Optimizer } from '../optim/optimizer.js';
 import type { Schedule } from '../optim/schedule.js';
 import type { TrainEvent } from './events.js';
 import type { Preprocessing } from './preprocessing.js';
+import type { Augmentation } from './recipes.js';
 
 export interface TrainerOptions {
   model: AlexNet;
@@ -19,8 +20,12 @@ export interface TrainerOptions {
   batchSize?: number;
   /** Of shuffling, crops and mirroring. Default 0. */
   seed?: number;
-  /** How pictures become inputs. Default: crops of 227 pixels, minus the training set's mean colour, times 1/60. */
+  /** How pictures become inputs. Default: crops as the model takes, minus the training set's mean colour, times 1/60. */
   preprocessing?: Preprocessing;
+  /** Where `preprocessing` is left to the default: what it multiplies with. Default 1/60. */
+  inputScale?: number;
+  /** Default: random crops, half of them mirrored. */
+  augmentation?: Augmentation;
   /** Colours that are added to training pictures, as section 4.1 of the paper has it. Default: none. */
   colourNoise?: ColourNoise | undefined;
   /** Folder of the checkpoints `last.safetensors` and `best.safetensors`; made if missing. Default: none are written. */

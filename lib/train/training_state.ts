@@ -1,8 +1,16 @@
-import { expectFinite, expectInteger, expectObject, expectString } from '../check.js';
+import {
+  expectBoolean,
+  expectFinite,
+  expectInteger,
+  expectObject,
+  expectOneOf,
+  expectString,
+} from '../check.js';
 import { type ColourNoise, expectColourNoise } from '../data/colour.js';
 import type { Dataset } from '../data/dataset.js';
 import { FileFormatError, reasonOf } from '../errors.js';
 import type { Metrics } from './evaluate.js';
+import { type Augmentation, CROPS } from './recipes.js';
 
 /** How far training has come. */
 export interface Progress {
@@ -30,6 +38,7 @@ export interface TrainingState extends Progress {
   batchSize: number;
   seed: number;
   colourNoise: ColourNoise | null;
+  augmentation: Augmentation;
   data: { train: DataIdentity; validation: DataIdentity | null };
   /** What else decides over the bits of the results, by name. */
   facts: Readonly<Record<string, string>>;
@@ -41,6 +50,9 @@ export interface TrainingState extends Progress {
   /** The caller's own. */
   notes?: Readonly<Record<string, unknown>>;
 }
+
+/** The default. */
+export const AUGMENTED: Augmentation = { crops: 'random', flips: true };
 
 export const NO_SUMS: Progress['sums'] = { loss: 0, hits: 0, pictures: 0 };
 
@@ -68,6 +80,7 @@ export function parseTrainingState(value: unknown, path: string): TrainingState 
       batchSize: expectInteger('batchSize', state.batchSize, 1),
       seed: expectInteger('seed', state.seed, 0),
       colourNoise: state.colourNoise === null ? null : expectColourNoise('colourNoise', state.colourNoise),
+      augmentation: expectAugmentation(state.augmentation),
       data: {
         train: identity('data.train', data.train),
         validation: data.validation === null ? null : identity('data.validation', data.validation),
@@ -85,6 +98,14 @@ export function parseTrainingState(value: unknown, path: string): TrainingState 
       cause,
     });
   }
+}
+
+function expectAugmentation(value: unknown): Augmentation {
+  const { crops, flips } = expectObject('augmentation', value);
+  return {
+    crops: expectOneOf('augmentation.crops', crops, CROPS),
+    flips: expectBoolean('augmentation.flips', flips),
+  };
 }
 
 function identity(name: string, value: unknown): DataIdentity {

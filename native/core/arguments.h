@@ -126,19 +126,22 @@ inline AdamFactors factorsOfAdam(const AdamParams& params, const Tensor& g, cons
 }
 
 /// Whether the mean is an image, not a colour. Where the crops lie is up to the backend.
-inline bool isMeanImage(const Tensor& images, const Tensor& crops, const Tensor& mean, const Tensor& scale,
-                        const Tensor* shift, const Tensor& y) {
+inline bool isMeanImage(const PrepareImagesParams& params, const Tensor& images, const Tensor& crops,
+                        const Tensor& mean, const Tensor& scale, const Tensor* shift, const Tensor& y) {
   checkRank("images", images.shape, 4);
   checkRank("y", y.shape, 4);
   const int64_t count = images.shape[0];
   CHECK(images.shape[3] == 3, "Expected 3 channels for images but received shape ", images.shape);
-  CHECK(y.shape[1] > 0 && y.shape[2] > 0, "Expected a positive size for y but received shape ", y.shape);
+  CHECK(params.cropH > 0 && params.cropW > 0, "Expected a positive size for the crop but received ",
+        params.cropH, " x ", params.cropW);
+  CHECK(params.cropH <= y.shape[1] && params.cropW <= y.shape[2], "Expected at least ", params.cropH, " x ",
+        params.cropW, " pixels, the crop, for y but received shape ", y.shape);
   checkShape("y", y.shape, Shape{count, y.shape[1], y.shape[2], 3});
   checkShape("crops", crops.shape, Shape{count, 3});
   checkShape("scale", scale.shape, Shape{3});
   if (shift != nullptr) checkShape("shift", shift->shape, Shape{count, 3});
   const bool isImage = mean.shape.rank() == 3;
-  checkShape("mean", mean.shape, isImage ? Shape{images.shape[1], images.shape[2], 3} : Shape{3});
+  checkShape("mean", mean.shape, isImage ? Shape{params.cropH, params.cropW, 3} : Shape{3});
   return isImage;
 }
 

@@ -214,9 +214,18 @@ void adamStep(Context&, const AdamParams&, const Tensor& g, Tensor& w, Tensor& m
 
 // ---- Images -----------------------------------------------------------------------------------------------
 
+struct PrepareImagesParams {
+  int64_t cropH, cropW;
+  static constexpr auto fields() {
+    using P = PrepareImagesParams;
+    return std::make_tuple(Field{"cropH", &P::cropH}, Field{"cropW", &P::cropW});
+  }
+};
+
 /// y[N,OH,OW,3] = (image[N,H,W,3] (uint8) cropped at crops[n] = (top, left, flip) + shift[N,3] − mean) ·
-/// scale[3]. `mean` is [3], or an image [H,W,3] that is cropped and flipped as the picture is.
-void prepareImages(Context&, const Tensor& images, const Tensor& crops, const Tensor& mean,
-                   const Tensor& scale, const Tensor* shift, Tensor& y);
+/// scale[3] at the top left, and 0 right of the crop and under it. `mean` is [3], or [cropH,cropW,3]: the
+/// same for every crop, flipped or not.
+void prepareImages(Context&, const PrepareImagesParams&, const Tensor& images, const Tensor& crops,
+                   const Tensor& mean, const Tensor& scale, const Tensor* shift, Tensor& y);
 
 }  // namespace nodecudnn

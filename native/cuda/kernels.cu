@@ -349,18 +349,21 @@ void prepareImages(cudaStream_t stream, const Crops& crops, Fault* fault) {
     const int64_t column = pixel % p.outWidth, line = pixel / p.outWidth % p.outHeight;
     const int64_t image = pixel / p.outWidth / p.outHeight;
     const int64_t top = p.crops[3 * image], left = p.crops[3 * image + 1];
-    const bool fits = top >= 0 && left >= 0 && top + p.outHeight <= p.height && left + p.outWidth <= p.width;
-    if (!fits) {
-      if (line == 0 && column == 0) tell(fault, Fault::kCrop, Fault::kPrepareImages, image, 0, 0);
+    const bool fits =
+        top >= 0 && left >= 0 && top + p.cropHeight <= p.height && left + p.cropWidth <= p.width;
+    if (!fits && line == 0 && column == 0) tell(fault, Fault::kCrop, Fault::kPrepareImages, image, 0, 0);
+    if (!fits || line >= p.cropHeight || column >= p.cropWidth) {
       for (int64_t c = 0; c < 3; ++c) p.y[3 * pixel + c] = 0;
       return;
     }
     const bool flip = p.crops[3 * image + 2] != 0;
-    const int64_t from = ((top + line) * p.width + left + (flip ? p.outWidth - 1 - column : column)) * 3;
+    const int64_t from = ((top + line) * p.width + left + (flip ? p.cropWidth - 1 - column : column)) * 3;
+    const int64_t meanFrom = p.meanIsImage ? (line * p.cropWidth + column) * 3 : 0;
     for (int64_t c = 0; c < 3; ++c) {
       const float value = p.images[image * p.height * p.width * 3 + from + c];
       const float shift = p.shift != nullptr ? p.shift[3 * image + c] : 0;
-      const float centred = p.meanIsImage ? value - p.mean[from + c] + shift : value + (shift - p.mean[c]);
+      const float centred =
+          p.meanIsImage ? value - p.mean[meanFrom + c] + shift : value + (shift - p.mean[c]);
       p.y[3 * pixel + c] = centred * p.scale[c];
     }
   });

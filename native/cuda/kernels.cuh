@@ -101,7 +101,7 @@ void adamStep(cudaStream_t, int64_t n, const AdamFactors&, const float* g, float
 // ---- Images ----
 
 struct Crops {
-  int64_t count, height, width, outHeight, outWidth;
+  int64_t count, height, width, cropHeight, cropWidth, outHeight, outWidth;
   const uint8_t* images;
   const int32_t* crops;               // (top, left, flip) of each image.
   const float *mean, *scale, *shift;  // `shift` may be null.

@@ -20,9 +20,15 @@ interface PrepareInputs {
   shift?: Tensor;
 }
 
-export default defineOp<PrepareInputs, { height: number; width: number }>({
+interface PrepareParams {
+  height: number;
+  width: number;
+  outputSize?: [number, number];
+}
+
+export default defineOp<PrepareInputs, PrepareParams>({
   op: 'prepareImages',
-  torch: 'prepare_images(images, crops, mean, scale, shift, height, width)',
+  torch: 'prepare_images(images, crops, mean, scale, shift, height, width, outputSize)',
   run: ({ images, shift, ...inputs }, params) =>
     prepareImages(images, { ...inputs, ...params, shift: shift ?? null }),
   cases: [
@@ -41,11 +47,32 @@ export default defineOp<PrepareInputs, { height: number; width: number }>({
       inputs: {
         images: images(2, 5, 6, 3),
         crops: crops([1, 0, 1], [0, 2, 0]),
-        mean: { shape: [5, 6, 3], fill: levels },
+        mean: { shape: [3, 4, 3], fill: levels },
         scale,
         shift: { shape: [2, 3], fill: uniform(-20, 20) },
       },
       params: { height: 3, width: 4 },
+    },
+    {
+      name: 'mean image, a crop in a larger output',
+      inputs: {
+        images: images(3, 6, 7, 3),
+        crops: crops([0, 0, 1], [2, 3, 0], [1, 1, 1]),
+        mean: { shape: [4, 4, 3], fill: levels },
+        scale,
+      },
+      params: { height: 4, width: 4, outputSize: [5, 7] },
+    },
+    {
+      name: 'a colour, a crop in a larger output',
+      inputs: {
+        images: images(2, 5, 5, 3),
+        crops: crops([0, 1, 1], [1, 0, 0]),
+        mean: colour,
+        scale,
+        shift: { shape: [2, 3], fill: uniform(-20, 20) },
+      },
+      params: { height: 4, width: 4, outputSize: [5, 5] },
     },
     {
       name: 'whole image, flipped',
@@ -69,6 +96,23 @@ export default defineOp<PrepareInputs, { height: number; width: number }>({
       name: 'crop > image',
       inputs: { images: images(1, 3, 5, 3), crops: crops([0, 0, 0]), mean: colour, scale },
       params: { height: 4, width: 5 },
+      error: 'ShapeError',
+    },
+    {
+      name: 'output < crop',
+      inputs: { images: images(1, 3, 5, 3), crops: crops([0, 0, 0]), mean: colour, scale },
+      params: { height: 3, width: 4, outputSize: [3, 3] },
+      error: 'ShapeError',
+    },
+    {
+      name: "a mean image of the images' size, not the crop's",
+      inputs: {
+        images: images(1, 3, 5, 3),
+        crops: crops([0, 0, 0]),
+        mean: { shape: [3, 5, 3], fill: levels },
+        scale,
+      },
+      params: { height: 3, width: 4 },
       error: 'ShapeError',
     },
     {

@@ -14,7 +14,7 @@ import { ArgumentError, FileFormatError } from '../../lib/errors.js';
 const FOLDERS = { data: resolve('a/train'), val: resolve('a/val') };
 
 function settings(): Settings {
-  return newSettings({}, FOLDERS, { trainPictures: 4000, valPictures: 100 });
+  return newSettings({}, FOLDERS, { trainPictures: 4000, valPictures: 100, classes: 10 });
 }
 
 describe('command line: settings of a run', () => {
@@ -26,7 +26,7 @@ describe('command line: settings of a run', () => {
   });
 
   it('fills in the recipe of drawn shapes', () => {
-    const drawn = newSettings({ epochs: 2 }, null, { trainPictures: 10, valPictures: 5 });
+    const drawn = newSettings({ epochs: 2 }, null, { trainPictures: 10, valPictures: 5, classes: 10 });
     expect(drawn).to.include({
       data: null,
       val: null,
@@ -47,12 +47,12 @@ describe('command line: settings of a run', () => {
       seed: 0,
     });
     const given = { optimizer: 'sgd', batch: 7, seed: 3, threads: 2, device: 'cpu:1' } as const;
-    const own = newSettings(given, FOLDERS, { trainPictures: 4000, valPictures: 100 });
+    const own = newSettings(given, FOLDERS, { trainPictures: 4000, valPictures: 100, classes: 10 });
     expect(own).to.include({ ...given, lr: PHOTOS.lr.sgd });
   });
 
   it('takes preset and dropout of the model that it starts from, and its layers to freeze', () => {
-    const pictures = { trainPictures: 40, valPictures: 10 };
+    const pictures = { trainPictures: 40, valPictures: 10, classes: 10 };
     const start = { preset: 'torchvision', dropout: 0.5 } as const;
     const freeze = ['conv1', 'conv2'];
     const tuning = newSettings({ from: 'a/run', freeze }, FOLDERS, pictures, start);
@@ -147,6 +147,7 @@ describe('command line: settings of a run that goes on', () => {
     const saved = newSettings({ device: 'cuda', tf32: false, autotune: true }, FOLDERS, {
       trainPictures: 4000,
       valPictures: 100,
+      classes: 10,
     });
     const convolutions = { tf32: false, deterministic: false, autotune: true };
     expect(saved.convolutions).to.deep.equal(convolutions);

@@ -88,14 +88,17 @@ def adam_steps(w, m, v, g, steps, lr, beta1, beta2, eps, weightDecay, step):
     return {"w": w, "m": adam.state[w]["exp_avg"], "v": adam.state[w]["exp_avg_sq"]}
 
 
-def prepare_images(images, crops, mean, scale, shift, height, width):
+def prepare_images(images, crops, mean, scale, shift, height, width, outputSize):
+    output_height, output_width = outputSize or (height, width)
     pictures = []
     for n, (top, left, flip) in enumerate(crops.tolist()):
         window = np.s_[top : top + height, left : left + width]
-        picture = images[n].double()[window] - (mean if mean.dim() == 1 else mean[window])
+        picture = images[n].double()[window]
+        picture = (picture.flip(1) if flip else picture) - mean
         if shift is not None:
             picture = picture + shift[n]
-        pictures.append((picture.flip(1) if flip else picture) * scale)
+        padding = (0, 0, 0, output_width - width, 0, output_height - height)
+        pictures.append(F.pad(picture * scale, padding))
     return torch.stack(pictures)
 
 

@@ -11,7 +11,9 @@ import { empty, full, randn, type Shape, sizeOf, type Tensor, tensor } from '../
 import { expectClose, expectEqual } from '../support/compare.js';
 import { statistics } from '../support/statistics.js';
 
-const PRESET_NAMES = ['paper', 'dansuh17', 'torchvision'] as const;
+const PRESET_NAMES = ['paper', 'krizhevsky2012', 'dansuh17', 'torchvision'] as const;
+/** Those whose dropout halves in evaluation. */
+const HALVES: readonly PresetName[] = ['paper', 'krizhevsky2012'];
 const image = (size = 227) => randn([1, size, size, 3], { seed: 1 });
 
 function layerOf(model: AlexNet, wanted: string): Module {
@@ -57,6 +59,7 @@ describe('AlexNet', () => {
   for (const [preset, filters, groups, classes, count] of [
     ['paper', wide, 2, 1000, 60_965_224],
     ['paper', wide, 2, 10, 56_909_194],
+    ['krizhevsky2012', wide, 2, 1000, 60_965_224],
     ['dansuh17', wide, 1, 1000, 62_378_344],
     ['torchvision', [64, 192, 384, 256, 256], 1, 1000, 61_100_840],
   ] as const) {
@@ -130,8 +133,8 @@ describe('AlexNet', () => {
             expect(` ${row} `).to.include(`  ${next.shape.slice(1).join(' × ')} `);
             const { low } = statistics(await next.data());
             if (row.includes('ReLU')) expect(low, row).to.equal(0);
-            if (name.startsWith('drop') && preset !== 'paper') expect(next).to.equal(current);
-            if (name.startsWith('drop') && preset === 'paper') {
+            if (name.startsWith('drop') && !HALVES.includes(preset)) expect(next).to.equal(current);
+            if (name.startsWith('drop') && HALVES.includes(preset)) {
               const halved = (await current.data()).map((value) => 0.5 * value);
               expectEqual(name, await next.data(), halved);
             }
@@ -149,6 +152,7 @@ describe('AlexNet', () => {
 
   for (const [preset, alpha, groups] of [
     ['paper', 1e-4, 2],
+    ['krizhevsky2012', 1e-4 / 5, 2],
     ['dansuh17', 1e-4 / 5, 1],
   ] as const) {
     it(`${preset} normalises with ${alpha} × the sum of squares, ${groups === 2 ? 'inside columns' : 'over all channels'}`, async () => {
@@ -232,6 +236,10 @@ describe('initialisation of AlexNet', () => {
       if (kind === 'weight') return small;
       return ['conv2', 'conv4', 'conv5', 'fc6', 'fc7'].includes(layer) ? one : zero;
     },
+    krizhevsky2012: (layer, kind) => {
+      if (kind === 'weight') return ['conv3', 'conv4', 'conv5'].includes(layer) ? { std: 0.03 } : small;
+      return ['conv2', 'conv4', 'conv5', 'fc6', 'fc7'].includes(layer) ? one : zero;
+    },
     dansuh17: (layer, kind, fanIn) => {
       if (layer.startsWith('fc')) return { bound: 1 / Math.sqrt(fanIn) };
       if (kind === 'weight') return small;
@@ -261,6 +269,7 @@ describe('initialisation of AlexNet', () => {
 
   for (const [preset, init] of [
     ['paper', undefined],
+    ['krizhevsky2012', undefined],
     ['dansuh17', undefined],
     ['paper', 'he'],
     ['dansuh17', 'pytorch'],
@@ -307,17 +316,17 @@ describe('AlexNet refuses', () => {
     [
       'an unknown preset',
       { preset: 'vgg' as PresetName },
-      'Expected one of paper, dansuh17, torchvision for preset but received "vgg" of type string',
+      'Expected one of paper, krizhevsky2012, dansuh17, torchvision for preset but received "vgg" of type string',
     ],
     [
       'a preset that every object has',
       { preset: 'constructor' as PresetName },
-      'Expected one of paper, dansuh17, torchvision for preset but received "constructor" of type string',
+      'Expected one of paper, krizhevsky2012, dansuh17, torchvision for preset but received "constructor" of type string',
     ],
     [
       'an unknown initialisation',
       { init: 'xavier' as Init },
-      'Expected one of paper, dansuh17, he, pytorch for init but received "xavier" of type string',
+      'Expected one of paper, krizhevsky2012, dansuh17, he, pytorch for init but received "xavier" of type string',
     ],
     [
       'dropout of everything',

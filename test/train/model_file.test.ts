@@ -48,6 +48,15 @@ async function rejection(
   return error instanceof type ? error.message : '';
 }
 
+/** With a mean image: the numbers 0, 1, … up to 250, again and again. */
+const WITH_MEAN_IMAGE: ModelInfo = {
+  ...INFO,
+  preprocessing: {
+    ...INFO.preprocessing,
+    mean: Float32Array.from({ length: 256 * 256 * 3 }, (_, i) => i % 251),
+  },
+};
+
 describe('model files', function () {
   this.timeout(120_000);
   const folder = temporaryFolder();
@@ -139,7 +148,7 @@ describe('model files', function () {
     [
       'no preset',
       model({ preset: undefined }),
-      /one of paper, dansuh17, torchvision for model\.preset but received undefined/,
+      /one of paper, krizhevsky2012, dansuh17, torchvision for model\.preset but received undefined/,
     ],
     ['an unknown preset', model({ preset: 'vgg' }), /model\.preset but received "vgg"/],
     [
@@ -231,6 +240,48 @@ describe('model files', function () {
     it(`are refused with these tensors: ${what}`, async () =>
       expectRefusal(await write(formatInfo(INFO), list), message));
   }
+
+  for (const [what, info, shape, message] of [
+    [
+      'of another size',
+      WITH_MEAN_IMAGE,
+      [255, 255, 3],
+      /256 × 256 × 3 numbers, .* preprocessing\.mean but received 195075/,
+    ],
+    [
+      'in another order',
+      WITH_MEAN_IMAGE,
+      [3, 256, 256],
+      /F32 of shape \[3, 3, 3\] for "preprocessing\/mean"/,
+    ],
+    [
+      'that the metadata do not name',
+      INFO,
+      [256, 256, 3],
+      /only tensors of an AlexNet, .*"preprocessing\/mean"/,
+    ],
+    [
+      'that is missing',
+      WITH_MEAN_IMAGE,
+      undefined,
+      /three numbers for preprocessing\.mean but received undefined/,
+    ],
+  ] as const) {
+    it(`are refused with a mean image ${what}`, async () => {
+      const image: Tensors = shape === undefined ? [] : [['preprocessing/mean', shape]];
+      await expectRefusal(await write(formatInfo(info), [...SHAPES, ...image]), message);
+    });
+  }
+
+  it('keep a mean image, and use it', async () => {
+    const path = folder.path('mean.safetensors');
+    using model = new AlexNet(INFO.model);
+    await saveModelFile(path, WITH_MEAN_IMAGE, model);
+    await using file = await ModelFile.open(path);
+    expect(file.info).to.deep.equal(WITH_MEAN_IMAGE);
+    using classifier = await loadModel(path);
+    expect(classifier.preprocessing.mean).to.deep.equal(WITH_MEAN_IMAGE.preprocessing.mean);
+  });
 
   it('are refused where they are cut short at any length', async () => {
     const { header, dataBytes } = headerOf(formatInfo(INFO), SHAPES);

@@ -212,7 +212,7 @@ void recordAll(int64_t n) {
   record("sgdStep", n, [&](cudaStream_t s, Pointers& p) { sgdStep(s, n, 1, 1, 1, p, p, p, p); });
   record("adamStep", n, [&](cudaStream_t s, Pointers& p) { adamStep(s, n, factors, p, p, p, p, p); });
   record("prepareImages", n, [&](cudaStream_t s, Pointers& p) {
-    prepareImages(s, Crops{n, 7, 9, 3, 5, p, p, p, p, p, true, p}, p);
+    prepareImages(s, Crops{n, 7, 9, 3, 4, 3, 5, p, p, p, p, p, true, p}, p);
   });
 }
 
