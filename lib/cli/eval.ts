@@ -9,6 +9,7 @@ export interface EvalOptions extends DeviceOptions {
   tenCrop?: boolean;
   confusion?: string;
   errors?: string;
+  table?: boolean;
   strict?: boolean;
   json?: boolean;
 }
@@ -26,16 +27,30 @@ export function addEval(program: Command): void {
   addDeviceOptions(command)
     .requiredOption('--data <dir>', 'pictures, a folder for each class')
     .option('--ten-crop', 'average over corners, centre and their reflections (default: the centre)')
-    .option('--confusion <file>', 'CSV: for each class (a row) how often each class (a column) was guessed')
+    .option(
+      '--confusion <file>',
+      'for each class (a row) how often each class (a column) was guessed: a picture (.png), or CSV',
+    )
     .option('--errors <file>', 'CSV: the pictures whose class was not the first guess')
+    .option(
+      '--table',
+      "error rates of each model and of all together, as the paper's tables 1 and 2 have them",
+    )
     .option('--strict', 'a file that is no picture, or cannot be read, is an error (default: it is left out)')
-    .option('--json', 'one JSON object: {loss, top1, top5, skipped, perClass}, fractions of 0…1')
+    .option(
+      '--json',
+      'one JSON object: {loss, top1, top5, skipped, perClass}, and with --table {table}; fractions of 0…1',
+    )
     .option('--verbose', 'stack trace of errors')
     .addHelpText(
       'after',
       examples(
         ['alexnet eval --model runs/photos --data photos/val', 'the last checkpoint'],
         ['alexnet eval --model runs/a --model runs/b --data photos/val --ten-crop', 'two models together'],
+        [
+          'alexnet eval --model runs/photos --data photos/val --confusion confusion.png',
+          'what was taken for what',
+        ],
       ),
     )
     .action(async (options: EvalOptions) => {

@@ -1,9 +1,12 @@
+import { writeAtomically } from '../io/atomic.js';
 import { writeCsv } from '../io/csv.js';
+import { Confusion, confusionPicture } from '../report/confusion.js';
 import { type Classifier, evaluateTogether } from '../train/classifier.js';
 import type { Evaluation, Judgement } from '../train/evaluate.js';
 import { decodingOf } from '../train/preprocessing.js';
 import { bestOf } from '../train/scores.js';
 import { openFolder } from './data.js';
+import { ErrorRates } from './error_rates.js';
 import type { EvalOptions } from './eval.js';
 import { openModel } from './model.js';
 import { count, describeSkipped, percent, writeJson, writeLine, writeNote } from './output.js';
@@ -24,16 +27,18 @@ export async function runEvaluation(options: EvalOptions): Promise<void> {
 
 async function evaluateFolder(
   ensemble: Ensemble,
-  { data, strict = false, tenCrop = false, confusion, errors, json = false }: EvalOptions,
+  { model, data, strict = false, tenCrop = false, confusion, errors, table, json = false }: EvalOptions,
 ): Promise<void> {
   const [{ classes, preprocessing }] = ensemble;
   const folder = await openFolder(data, strict, { classes, ...decodingOf(preprocessing) });
-  const guessed = classes.map(() => classes.map(() => 0));
+  const guessed = new Confusion(classes);
+  const rates = new ErrorRates(model);
   const wrong: string[][] = [];
-  const onPicture = ({ index, label, probabilities }: Judgement): void => {
+  const onPicture = (judgement: Judgement): void => {
+    const { index, label, probabilities } = judgement;
+    rates.add(judgement);
     const [best = 0] = bestOf(1, probabilities);
-    const row = guessed[label];
-    if (row !== undefined) row[best] = (row[best] ?? 0) + 1;
+    guessed.add(label, best);
     if (best === label) return;
     const names = [folder.files[index], classes[label], classes[best]].map((name) => name ?? '');
     wrong.push([...names, (probabilities[best] ?? 0).toFixed(4)]);
@@ -41,14 +46,18 @@ async function evaluateFolder(
   const evaluation = await evaluateTogether(ensemble, folder, {
     strict,
     tenCrop,
-    ...((confusion ?? errors) === undefined ? {} : { onPicture }),
+    ...(confusion !== undefined || errors !== undefined || table ? { onPicture } : {}),
     onSkip: ({ reason }) => writeNote(`Left out: ${reason}`),
   });
   // Before the tables: what was found is not lost where one cannot be written.
-  if (json) writeJson(evaluation);
+  if (json) writeJson({ ...evaluation, ...(table ? { table: rates.rows() } : {}) });
   else for (const line of describe(evaluation)) writeLine(line);
-  if (confusion !== undefined) {
-    const rows = guessed.map((row, label) => [classes[label] ?? '', ...row]);
+  if (table && !json) for (const line of ['', ...(await rates.describe(data))]) writeLine(line);
+  if (confusion?.toLowerCase().endsWith('.png')) {
+    const picture = await confusionPicture(guessed);
+    await writeAtomically(confusion, (file) => file.writeFile(picture));
+  } else if (confusion !== undefined) {
+    const rows = classes.map((name, label) => [name, ...guessed.row(label)]);
     await writeCsv(confusion, [['class', ...classes], ...rows]);
   }
   if (errors !== undefined) await writeCsv(errors, [['file', 'class', 'guess', 'probability'], ...wrong]);

@@ -1,6 +1,8 @@
+import { basename, dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { reasonOf } from '../errors.js';
-import type { Prediction } from '../train/classifier.js';
+import type { PicturePredictions } from '../report/predictions.js';
+import type { Classifier, Prediction } from '../train/classifier.js';
 import { addDeviceOptions, type DeviceOptions } from './device.js';
 import { MODEL, openModel } from './model.js';
 import { examples, positiveInteger } from './options.js';
@@ -23,6 +25,7 @@ export type FilePredictions =
 interface PredictOptions extends DeviceOptions {
   model: string;
   top: number;
+  picture?: string;
   strict?: boolean;
   json?: boolean;
 }
@@ -39,6 +42,10 @@ export function addPredict(program: Command): void {
   addDeviceOptions(command.requiredOption(...MODEL))
     .option('--top <k>', 'so many classes, or all of fewer', positiveInteger, 5)
     .option(
+      '--picture <file>',
+      'PNG: the pictures with bars of these classes; a true class is one that the folder of a picture is named as',
+    )
+    .option(
       '--strict',
       'end at the first file that cannot be decoded (default: after the others, with status 1)',
     )
@@ -49,10 +56,19 @@ export function addPredict(program: Command): void {
     .option('--verbose', 'stack trace of errors')
     .addHelpText(
       'after',
-      examples(['alexnet predict --model runs/photos --top 2 cat.jpg dog.jpg', 'two classes each']),
+      examples(
+        ['alexnet predict --model runs/photos --top 2 cat.jpg dog.jpg', 'two classes each'],
+        [
+          'alexnet predict --model runs/photos --picture figure.png photos/val/cats/*.jpg',
+          "the paper's figure 4",
+        ],
+      ),
     )
     .action(async (images: string[], options: PredictOptions) => {
-      for await (const result of predict(images, options)) {
+      using classifier = await openModel(options.model, options);
+      const shown: PicturePredictions[] = [];
+      for await (const result of predict(classifier, images, options)) {
+        if ('predictions' in result) shown.push({ ...result, ...captionOf(result.file, classifier.classes) });
         if ('error' in result) {
           process.exitCode = 1;
           writeNote(`error: ${result.error}`);
@@ -61,14 +77,31 @@ export function addPredict(program: Command): void {
         else if ('predictions' in result)
           for (const line of describe(result.file, result.predictions)) writeLine(line);
       }
+      if (options.picture !== undefined && shown.length > 0) {
+        await drawPredictions(shown, options.picture);
+        if (!options.json) writeLine(`Saved ${options.picture}`);
+      }
     });
 }
 
+async function drawPredictions(pictures: readonly PicturePredictions[], out: string): Promise<void> {
+  const { predictionsPicture } = await import('../report/predictions.js');
+  const { writeAtomically } = await import('../io/atomic.js');
+  const drawn = await predictionsPicture(pictures);
+  await writeAtomically(out, (file) => file.writeFile(drawn));
+}
+
+/** The class that a picture's folder is named as. */
+function captionOf(file: string, classes: readonly string[]): Pick<PicturePredictions, 'label' | 'name'> {
+  const folder = basename(dirname(resolve(file)));
+  return { label: classes.includes(folder) ? folder : undefined, name: basename(file) };
+}
+
 async function* predict(
+  classifier: Classifier,
   images: readonly string[],
-  { top, strict = false, ...options }: PredictOptions,
+  { top, strict = false }: PredictOptions,
 ): AsyncGenerator<FilePredictions> {
-  using classifier = await openModel(options.model, options);
   const topK = Math.min(top, classifier.classes.length);
   for (let start = 0; start < images.length; start += BATCH) {
     const files = images.slice(start, start + BATCH);

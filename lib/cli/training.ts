@@ -20,6 +20,7 @@ import { writableFolder } from './folder.js';
 import { count, describeSkipped, teller, writeLine } from './output.js';
 import { BarProgress, describeValidation, JsonProgress, LineProgress, type Progress } from './progress.js';
 import { PHOTOS, SHAPES } from './recipes.js';
+import { Recorder, type RecorderOptions } from './recorder.js';
 import { describeSchedule } from './schedule.js';
 import {
   type DataFolders,
@@ -154,6 +155,7 @@ async function run({ settings, data, out, json, strict, ...given }: Run): Promis
   const loader = new Loader(data.train, { batchSize: batch, crop: model.cropSize, training: true });
   const progress = makeProgress(json, epochs);
   let savedBest = false;
+  let recorder: Recorder | undefined;
   using trainer = new Trainer({
     model,
     optimizer,
@@ -172,22 +174,32 @@ async function run({ settings, data, out, json, strict, ...given }: Run): Promis
     onEvent: (event) => {
       savedBest ||= event.event === 'epoch' && event.best;
       progress.onEvent(event);
+      recorder?.onEvent(event);
     },
+    onJudgement: (judgement) => recorder?.onJudgement(judgement),
   });
   try {
+    let from: RecorderOptions['from'];
     if (checkpoint !== undefined) {
       const resumed = await trainer.resume(checkpoint);
+      const step = resumed.epoch * trainer.stepsPerEpoch + resumed.stepOfEpoch;
+      from = { checkpoint: checkpoint.path, step };
       for (const line of describeResumed(checkpoint.path, resumed, epochs, changes)) teller(json)(line);
     }
     const say = json || trainer.epoch >= epochs ? () => {} : writeLine;
     for (const line of describe(settings, data, model, loader.batches)) say(line);
     if (start !== undefined) for (const line of describeStart(start, data.train, settings)) say(line);
+    if (trainer.epoch < epochs)
+      recorder = await Recorder.open({ out, model, classes: data.train.classes, settings, from });
     const { result: end, status } = await stoppable((signal) => trainer.fit(epochs, { signal }));
     progress.close();
     for (const line of describeEnd(end, savedBest)) say(line);
+    const report = await recorder?.close();
+    if (typeof report === 'string') say(`Saved ${report}: curves, filters, and what was taken for what`);
     if (!end.complete && status !== undefined) process.exitCode = status;
   } finally {
     progress.close();
+    await recorder?.close();
   }
 }
 

@@ -23,6 +23,7 @@ import { tidy } from '../scope.js';
 import { Tensor } from '../tensor.js';
 import { Columns, type PlacedLayer } from './columns.js';
 import { type Crossing, crossingsOf } from './crossings.js';
+import { type Whole, wholes } from './parameters.js';
 import { devicesOf, placed, share } from './placement.js';
 import { INITS, type Init, type Layer, PRESETS, type Preset, type PresetName } from './presets.js';
 import { summarize } from './summary.js';
@@ -148,13 +149,11 @@ export class AlexNet extends Module {
   }
 
   /** Its filters `[K, 11, 11, 3]`, and how many columns share them, an equal part each. */
-  get firstConvolution(): { weight: Tensor; columns: number } {
-    const [first] = this.namedParameters();
+  get firstConvolution(): { weight: Whole; columns: number } {
+    const [first] = wholes(this.namedParameters()).values();
     if (first === undefined) throw new ShapeError('Expected parameters for the model but received none');
-    if (this.devices.length > 1)
-      throw new ArgumentError(expected('model on one device', 'firstConvolution', this.devices.join(', ')));
     const norm = this.#preset.layers.find((layer) => layer.kind === 'lrn');
-    return { weight: first[1], columns: norm?.groups ?? 1 };
+    return { weight: first, columns: norm?.groups ?? 1 };
   }
 
   /** A table of the layers: output shape and parameters of each, and what crosses between two devices. */

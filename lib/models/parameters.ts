@@ -1,4 +1,4 @@
-import type { Shape, Tensor } from '../tensor.js';
+import { type Shape, sizeOf, type Tensor } from '../tensor.js';
 import type { AlexNetConfig } from './alexnet.js';
 import { PRESETS, type Preset } from './presets.js';
 
@@ -45,4 +45,15 @@ export function wholes(entries: Iterable<readonly [string, Tensor]>): Map<string
 export interface Whole {
   parts: readonly Tensor[];
   shape: Shape;
+}
+
+/** Its numbers, as they are where the devices' queues are now. */
+export async function readWhole({ parts, shape }: Whole): Promise<Float32Array> {
+  const numbers = new Float32Array(sizeOf(shape));
+  let offset = 0;
+  for (const part of await Promise.all(parts.map((each) => each.data<Float32Array>()))) {
+    numbers.set(part, offset);
+    offset += part.length;
+  }
+  return numbers;
 }

@@ -59,8 +59,12 @@ export async function evaluateTogether(
   for (const classifier of classifiers) {
     if (!(classifier instanceof Classifier))
       throw new ArgumentError(expected('Classifier', 'classifiers', classifier));
-    expectClasses('dataset', dataset, classifier.classes);
+    if (JSON.stringify(classifier.classes) !== JSON.stringify(first.classes)) {
+      const what = `classes [${first.classes.join(', ')}], as the first model has,`;
+      throw new ArgumentError(expected(what, 'another model', classifier.classes));
+    }
   }
+  expectClasses('dataset', dataset, first.classes);
   return evaluate([first.member, ...others.map(({ member }) => member)], dataset, options);
 }
 

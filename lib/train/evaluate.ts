@@ -2,7 +2,7 @@ import { noGrad } from '../autograd.js';
 import type { Dataset, SkipOptions } from '../data/dataset.js';
 import { type Batch, Loader } from '../data/loader.js';
 import { ArgumentError, DataError, expected } from '../errors.js';
-import type { Module } from '../nn/index.js';
+import type { AlexNet } from '../models/alexnet.js';
 import { tidy } from '../scope.js';
 import { centreCrops, decodingOf, type InputPipeline, tenCrops } from './preprocessing.js';
 import { averageScores, rankOf, type Scores } from './scores.js';
@@ -37,8 +37,10 @@ export interface Judgement {
   /** Of the picture in the data set. */
   index: number;
   label: number;
-  /** Of each class. Holds until the call returns. */
+  /** Of each class. */
   probabilities: Float64Array;
+  /** Of each class, by each of the models alone. */
+  members: readonly Float64Array[];
 }
 
 export interface EvaluateOptions extends SkipOptions {
@@ -53,7 +55,7 @@ export interface EvaluateOptions extends SkipOptions {
 
 /** A model and how it takes pictures. */
 export interface Member {
-  model: Module;
+  model: AlexNet;
   input: InputPipeline;
 }
 
@@ -88,9 +90,13 @@ export async function evaluate(
     const crop = Math.max(...members.map(({ input }) => input.preprocessing.crop));
     const loader = new Loader(dataset, { ...reading, batchSize: BATCH, crop, training: false });
     for await (const batch of untilAborted(loader.epoch(0), signal)) {
-      const scores: Scores[] = [];
-      for (const member of members) scores.push(...(await logitsOf(member, batch, tenCrop)));
-      const { losses, probabilities } = averageScores(scores, batch.labels, dataset.classes.length);
+      const scores: Scores[][] = [];
+      for (const member of members) scores.push(await logitsOf(member, batch, tenCrop));
+      const averaged = (some: Scores[]) => averageScores(some, batch.labels, dataset.classes.length);
+      const all = averaged(scores.flat());
+      const { losses, probabilities } = all;
+      const alone =
+        onPicture === undefined ? [] : scores.map((own) => (scores.length === 1 ? all : averaged(own)));
       batch.labels.forEach((label, i) => {
         const row = perClass[label];
         const own = probabilities[i];
@@ -101,7 +107,12 @@ export async function evaluate(
         row.count++;
         row.top1 += Number(rank < 1);
         row.top5 += Number(rank < 5);
-        onPicture?.({ index: batch.indices[i] ?? -1, label, probabilities: own });
+        onPicture?.({
+          index: batch.indices[i] ?? -1,
+          label,
+          probabilities: own,
+          members: alone.map((member) => member.probabilities[i] ?? own),
+        });
       });
     }
     signal?.throwIfAborted();

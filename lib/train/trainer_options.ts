@@ -5,6 +5,7 @@ import { ArgumentError, expected, reasonOf } from '../errors.js';
 import { AlexNet } from '../models/alexnet.js';
 import type { Optimizer } from '../optim/optimizer.js';
 import type { Schedule } from '../optim/schedule.js';
+import type { Judgement } from './evaluate.js';
 import type { TrainEvent } from './events.js';
 import type { Preprocessing } from './preprocessing.js';
 import type { Augmentation } from './recipes.js';
@@ -36,6 +37,8 @@ export interface TrainerOptions {
   strict?: boolean;
   /** Called in order; a `step` event as soon as its loss is known. */
   onEvent?: (event: TrainEvent) => void;
+  /** Called for each validation picture that can be read, in order, before the `epoch` event. */
+  onJudgement?: (judgement: Judgement) => void;
 }
 
 /**

@@ -1,6 +1,10 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import sharp from 'sharp';
+import { CurvesFile } from '../../lib/cli/curves.js';
+import { AlexNet } from '../../lib/models/alexnet.js';
+import { saveModelFile } from '../../lib/train/model_file.js';
 import { alexnet, expectError, jsonLines, type Outcome, useFolder } from './alexnet.js';
 import { BLUE, RED, writePictures } from './pictures.js';
 
@@ -70,6 +74,34 @@ describe('command line: from training to prediction', () => {
     expect(events.at(-1)?.val).to.deep.equal(events.at(-2)?.val);
   });
 
+  it('train leaves curves, events for TensorBoard and a report', async () => {
+    const names = await readdir(at('run/of/two'));
+    const [eventFile] = names.filter((name) => name.startsWith('events.out.tfevents.'));
+    expect(names.sort()).to.deep.equal(
+      ['best.safetensors', 'curves.csv', eventFile, 'last.safetensors', 'report.html'].sort(),
+    );
+    const { rows } = await CurvesFile.create(at('copy.csv'), at('run/of/two/curves.csv'), 4);
+    const told = events.filter(({ event }) => event === 'step' || event === 'epoch');
+    expect(rows.map(({ event, step }) => [event, step])).to.deep.equal([
+      ['step', 2],
+      ['epoch', 2],
+      ['step', 4],
+      ['epoch', 4],
+    ]);
+    const losses = told.slice(0, 2).map(({ loss }) => Number(loss));
+    expect(rows[0]?.loss).to.be.closeTo(((losses[0] ?? 0) + (losses[1] ?? 0)) / 2, 1e-9);
+    for (const [i, at] of [
+      [1, 2],
+      [3, 5],
+    ] as const)
+      expect(rows[i]).to.deep.include({ ...(told[at]?.train as object), val: told[at]?.val });
+    const html = await readFile(at('run/of/two/report.html'), 'utf8');
+    expect(html)
+      .to.include('After epoch 2 of 2, 4 steps')
+      .and.to.include('<td>optimizer</td><td>sgd</td>')
+      .and.to.match(/<text [^>]*>red<\/text>/);
+  });
+
   it('eval gives the figures of the last validation, in equal bytes each time', async () => {
     const args = ['eval', '--model', at('run/of/two'), '--data', at('val'), '--json'];
     const [first, second] = [await alexnet(args), await alexnet(args)];
@@ -121,6 +153,65 @@ describe('command line: from training to prediction', () => {
     expect(lost.status).to.equal(1);
     expect(lost.stdout).to.match(/^4 pictures: loss/);
     expect(lost.stderr).to.match(/^error: Cannot write .*nowhere\/errors\.csv/);
+  });
+
+  it('eval --table has the error rates of each model and of all, as the paper has them', async () => {
+    const data = ['--data', at('crossed'), '--table'];
+    const files = ['last', 'best'].map((name) => at('run/of/two', `${name}.safetensors`));
+    const models = files.flatMap((file) => ['--model', file]);
+    const { stdout, stderr } = await alexnet(['eval', ...models, ...data]);
+    expect(stderr).to.equal('');
+    const table = stdout.slice(stdout.indexOf('Model')).trimEnd().split('\n');
+    expect(table.map((line) => line.split(/ {2,}/))).to.deep.equal([
+      ['Model', 'Top-1 (crossed)', 'Top-5 (crossed)'],
+      ['1 CNN', '50.0%', '0.0%', files[0]],
+      ['1 CNN', '50.0%', '0.0%', files[1]],
+      ['2 CNNs', '50.0%', '0.0%'],
+    ]);
+    const json = await alexnet(['eval', '--model', at('run/of/two'), ...data, '--json']);
+    expect(jsonLines(json.stdout)[0]?.table).to.deep.equal([
+      { model: '1 CNN', files: [at('run/of/two')], top1Error: 0.5, top5Error: 0 },
+    ]);
+  });
+
+  it('eval refuses models of other classes', async () => {
+    using network = new AlexNet({ classes: 2 });
+    await saveModelFile(
+      at('other.safetensors'),
+      {
+        model: network.config,
+        classes: ['green', 'red'],
+        preprocessing: { resize: 256, crop: 227, mean: [0, 0, 0], scale: [1, 1, 1] },
+      },
+      network,
+    );
+    const models = ['--model', at('run/of/two'), '--model', at('other.safetensors')];
+    expectError(
+      await alexnet(['eval', ...models, '--data', at('val')]),
+      1,
+      /^error: Expected classes \[blue, red\], as the first model has, for another model but received \[green, red\]\n/,
+    );
+  });
+
+  it('eval draws what was confused', async () => {
+    const args = ['eval', '--model', at('run/of/two'), '--data', at('val'), '--confusion'];
+    expect((await alexnet([...args, at('confusion.PNG')])).status).to.equal(0);
+    expect((await sharp(at('confusion.PNG')).metadata()).format).to.equal('png');
+    const lost = await alexnet([...args, at('nowhere/confusion.png')]);
+    expect([lost.status, lost.stderr]).to.deep.equal([
+      1,
+      `error: Cannot write ${at('nowhere/confusion.png')} (ENOENT: no such file or directory, open '${at('nowhere')}'): no file was there before, and none is now\n`,
+    ]);
+  });
+
+  it('predict draws the pictures that can be decoded', async () => {
+    const files = [at('val/red/0.png'), at('nowhere.jpg'), at('val/blue/1.png')];
+    const args = ['predict', '--model', at('run/of/two'), '--picture', at('figure.png')];
+    const { status, stdout, stderr } = await alexnet([...args, ...files]);
+    expect([status, stdout.endsWith(`\nSaved ${at('figure.png')}\n`)]).to.deep.equal([1, true]);
+    expect(stderr).to.match(/^error: .*nowhere\.jpg could not be decoded: no such file\n$/);
+    const { width, height } = await sharp(at('figure.png')).metadata();
+    expect([width, height]).to.deep.equal([2 * 238 + 14, 224 + 24 + 2 * 20 + 14 + 14]);
   });
 
   it('predict names at most as many classes as there are', async () => {
@@ -182,7 +273,18 @@ describe('command line: from training to prediction', () => {
       .to.match(/AlexNet.* parameters\n/)
       .and.to.match(/^epoch 3\/3 {2}training loss/m);
     expect(stdout).to.match(/^Saved .*run\/of\/two\/last\.safetensors/m);
-    expect(stdout).not.to.match(/^epoch [12]\/3/m);
+    expect(stdout)
+      .to.match(/^Saved .*run\/of\/two\/report\.html/m)
+      .and.not.to.match(/^epoch [12]\/3/m);
+    const curves = await CurvesFile.create(at('copy.csv'), at('run/of/two/curves.csv'), 6);
+    const epochs = curves.rows.filter(({ event }) => event === 'epoch');
+    expect(epochs.map(({ epoch, step }) => [epoch, step])).to.deep.equal([
+      [1, 2],
+      [2, 4],
+      [3, 6],
+    ]);
+    const names = await readdir(at('run/of/two'));
+    expect(names.filter((name) => name.startsWith('events.out.'))).to.have.lengthOf(2);
   });
 
   it('train ends with the step and the likely cause when the loss is not finite', async () => {

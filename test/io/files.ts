@@ -70,8 +70,12 @@ const python = process.env.NODE_CUDNN_TEST_PYTHON ?? 'python3';
 export const NEEDS_PYTHON =
   'needs Python with numpy and safetensors: NODE_CUDNN_TEST_PYTHON names another than python3';
 
-export async function hasPythonSafetensors(): Promise<boolean> {
-  return run(python, ['-c', 'import numpy, safetensors']).then(
+export function hasPythonSafetensors(): Promise<boolean> {
+  return hasPython('numpy, safetensors');
+}
+
+export function hasPython(packages: string): Promise<boolean> {
+  return run(python, ['-c', `import ${packages}`]).then(
     () => true,
     () => false,
   );

@@ -1,11 +1,11 @@
 import { backward } from '../../lib/autograd.js';
 import type { DeviceLike } from '../../lib/device.js';
 import { AlexNet } from '../../lib/models/alexnet.js';
-import { wholes } from '../../lib/models/parameters.js';
+import { readWhole, wholes } from '../../lib/models/parameters.js';
 import { softmaxCrossEntropy } from '../../lib/ops/index.js';
 import { SGD } from '../../lib/optim/index.js';
 import { tidy } from '../../lib/scope.js';
-import { rand, sizeOf, type Tensor, tensor } from '../../lib/tensor.js';
+import { rand, type Tensor, tensor } from '../../lib/tensor.js';
 
 const [CLASSES, SEED] = [10, 7];
 
@@ -66,15 +66,7 @@ export async function readWholes(
   tensors: Iterable<readonly [string, Tensor]>,
 ): Promise<Map<string, Float32Array>> {
   const found = new Map<string, Float32Array>();
-  for (const [name, { parts, shape }] of wholes(tensors)) {
-    const numbers = new Float32Array(sizeOf(shape));
-    let offset = 0;
-    for (const part of parts) {
-      numbers.set(await part.data<Float32Array>(), offset);
-      offset += part.size;
-    }
-    found.set(name, numbers);
-  }
+  for (const [name, whole] of wholes(tensors)) found.set(name, await readWhole(whole));
   return found;
 }
 
