@@ -108,6 +108,9 @@ export interface Span {
   readonly enqueuedNs: number;
   readonly startNs: number;
   readonly endNs: number;
+  /** Of a copy from another device of the backend: that one's index, and how much. Otherwise -1 and 0. */
+  readonly from: number;
+  readonly bytes: number;
 }
 
 /**

@@ -30,6 +30,8 @@ export function share(outputs: number, column: number, columns: number): { first
   return { first, count: Math.ceil((outputs * (column + 1)) / columns) - first };
 }
 
+type Devices = readonly [Device, ...Device[]];
+
 /**
  * The devices of a model: one, or one for each column of the preset.
  * @throws {ArgumentError} {@link DeviceError}
@@ -38,20 +40,27 @@ export function devicesOf(
   { device, devices }: { device?: DeviceLike; devices?: readonly DeviceLike[] },
   name: string,
   { layers }: Preset,
-): readonly [Device, ...Device[]] {
+): Devices {
   if (devices === undefined) return [Device.get(device)];
   if (device !== undefined) throw new ArgumentError(expected('either device or devices', 'devices', devices));
-  if (!Array.isArray(devices)) throw new ArgumentError(expected('array of devices', 'devices', devices));
-  const [first, ...others] = devices.map((each: DeviceLike) => Device.get(each));
-  const names = [first, ...others].join(', ');
-  if (first === undefined || others.length > 1)
-    throw new ArgumentError(expected('one device, or two for the columns,', 'devices', names));
-  const [second] = others;
-  if (second === undefined) return [first];
-  if (first === second) throw new ArgumentError(expected('each device once', 'devices', names));
-  if (first.backend !== second.backend)
-    throw new DeviceError(expected('devices of one kind, CPU or CUDA,', 'devices', names));
-  if (!layers.some((layer) => layer.kind === 'conv' && layer.groups === 2))
+  const found = expectDevices(devices);
+  if (found.length > 1 && !layers.some((layer) => layer.kind === 'conv' && layer.groups === found.length))
     throw new ArgumentError(expected('one of two columns, such as paper, for two devices', 'preset', name));
-  return [first, second];
+  return found;
+}
+
+/**
+ * One device, or two that a network's columns can be on.
+ * @throws {ArgumentError} {@link DeviceError}
+ */
+export function expectDevices(devices: readonly DeviceLike[]): Devices {
+  if (!Array.isArray(devices)) throw new ArgumentError(expected('array of devices', 'devices', devices));
+  const names: string = devices.join(', ');
+  if (devices.length < 1 || devices.length > 2)
+    throw new ArgumentError(expected('one device, or two for the columns,', 'devices', names));
+  const kinds = new Set(devices.map((device: DeviceLike) => String(device).replace(/:.*/, '')));
+  if (kinds.size > 1) throw new DeviceError(expected('devices of one kind, CPU or CUDA,', 'devices', names));
+  const [first = Device.get(), ...others] = devices.map((device: DeviceLike) => Device.get(device));
+  if (others.includes(first)) throw new ArgumentError(expected('each device once', 'devices', names));
+  return [first, ...others];
 }

@@ -171,13 +171,13 @@ describe('AlexNet, its columns on two devices', function () {
         'one device twice',
         { devices: ['cpu', 'cpu:0'] },
         ArgumentError,
-        'Expected each device once for devices but received "cpu:0, cpu:0"',
+        'Expected each device once for devices but received "cpu, cpu:0"',
       ],
       [
         'three devices',
         { devices: ['cpu', 'cpu:1', 'cpu:2'] },
         ArgumentError,
-        'Expected one device, or two for the columns, for devices but received "cpu:0, cpu:1, cpu:2"',
+        'Expected one device, or two for the columns, for devices but received "cpu, cpu:1, cpu:2"',
       ],
       [
         'no device',
@@ -190,6 +190,12 @@ describe('AlexNet, its columns on two devices', function () {
         { devices: 'cpu:0,cpu:1' as unknown as string[] },
         ArgumentError,
         'Expected array of devices for devices',
+      ],
+      [
+        'a CPU and a CUDA device',
+        { devices: ['cpu', 'cuda:0'] },
+        DeviceError,
+        'Expected devices of one kind, CPU or CUDA, for devices but received "cpu, cuda:0"',
       ],
       [
         'a device that is not there',
