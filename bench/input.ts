@@ -7,6 +7,7 @@ import { type DeviceChoice, openDevice } from '../lib/bench/trial.js';
 import type { Dataset, Sample } from '../lib/data/dataset.js';
 import { ImageFolder } from '../lib/data/folder.js';
 import { Loader } from '../lib/data/loader.js';
+import { prepare } from '../lib/data/prepared.js';
 import type { Device } from '../lib/device.js';
 import { AlexNet } from '../lib/models/alexnet.js';
 import { SGD } from '../lib/optim/index.js';
@@ -43,16 +44,20 @@ export async function measureInput(options: InputOptions): Promise<InputReport> 
   const device = openDevice(options);
   const folder = await mkdtemp(join(tmpdir(), 'node-cudnn-bench-'));
   try {
-    const sources: [name: string, dataset: Dataset][] = [
-      ['JPEG, 500×375', await jpegs(join(folder, 'photos'), 500, 375, options.pictures)],
-      [`JPEG, ${SIZE}×${SIZE}`, await jpegs(join(folder, 'small'), SIZE, SIZE, options.pictures)],
-    ];
+    const photos = await jpegs(join(folder, 'photos'), options.pictures);
+    const sources: [name: string, dataset: Dataset][] = [['JPEG, 500×375', photos]];
+    for (const [name, store] of [
+      [`prepared as JPEG, ${SIZE}×${SIZE}`, { jpeg: 90 }],
+      [`prepared raw, ${SIZE}×${SIZE}`, 'raw'],
+    ] as const) {
+      const out = join(folder, name);
+      await prepare(photos, out, { store });
+      sources.push([name, await ImageFolder.open(out, { size: SIZE })]);
+    }
     const decoding: InputReport['decoding'][number][] = [];
     for (const [source, dataset] of sources)
       decoding.push({ source, imagesPerSecond: await loaderSpeed(dataset, options) });
-    const [[, first] = []] = sources;
-    if (first === undefined) return { decoding, training: [] };
-    sources.unshift(['memory', await inMemory(first)]);
+    sources.unshift(['memory', await inMemory(photos)]);
     return { decoding, training: await trainingSpeeds(device, sources, options) };
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -60,14 +65,14 @@ export async function measureInput(options: InputOptions): Promise<InputReport> 
 }
 
 /** Pictures with as much in them, about, as photos have: some 100 KiB of 500×375 pixels. */
-async function jpegs(root: string, width: number, height: number, pictures: number): Promise<Dataset> {
+async function jpegs(root: string, pictures: number): Promise<ImageFolder> {
   const classes = ['a', 'b'];
   for (const name of classes) await mkdir(join(root, name), { recursive: true });
   for (let i = 0; i < pictures; i++) {
     const random = new Random(1, 0, i);
     const coarse = Buffer.from(Array.from({ length: 64 * 48 * 3 }, () => random.integer(256)));
     await sharp(coarse, { raw: { width: 64, height: 48, channels: 3 } })
-      .resize(width, height, { fit: 'fill' })
+      .resize(500, 375, { fit: 'fill' })
       .jpeg({ quality: 90 })
       .toFile(join(root, classes[i % 2] ?? '', `${i}.jpg`));
   }

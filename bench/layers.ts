@@ -23,6 +23,8 @@ export interface LayerRow {
   readonly implementation?: string;
   /** Of those that memory bounds: how many times as long as a copy (or, of a product of one row, a reading) of as many bytes. */
   readonly ofMemory?: number;
+  /** Of PyTorch in eager mode, where it was measured. */
+  readonly torchMs?: number;
 }
 
 export interface LayersReport {

@@ -14,7 +14,7 @@ import type { HostReport } from './host.js';
 import type { InputReport } from './input.js';
 import { printLaunches } from './launches_simulated.js';
 import type { LayersReport } from './layers.js';
-import { PEER_NAMES, type PeerName, peersOf } from './peers.js';
+import { PEER_NAMES, type PeerName, peersOf, torchLayers } from './peers.js';
 import { printReport } from './tables.js';
 
 /** `npm run bench`: see bench/README.md. */
@@ -60,7 +60,7 @@ const command = new Command('bench')
     [128, 32, 1],
   )
   .option('--rounds <n>', 'trials of each', positiveInteger, 3)
-  .option('--seconds <s>', 'at most so long a trial measures after its first steps', positiveNumber, 5)
+  .option('--seconds <s>', 'at most so long a trial measures after its first steps', positiveNumber, 3)
   .option('--repeats <n>', 'of each layer', positiveInteger, 10)
   .addOption(
     new Option('--peers <names>', 'measured beside, if installed: torch, onnxruntime')
@@ -128,7 +128,18 @@ async function measure(options: Options, tell: (line: string) => void): Promise<
       JSON.stringify({ ...choice, ...given }),
     ]);
   };
-  if (isWanted('layers')) report = { ...report, ...(await part<LayersReport>('layers', { batch, repeats })) };
+  if (isWanted('layers')) {
+    const measured = await part<LayersReport>('layers', { batch, repeats });
+    report = { ...report, ...measured };
+    if (options.peers.includes('torch') && device.name.startsWith('cpu')) {
+      const torch = await torchLayers(batch, repeats);
+      const layers = measured.layers.map((row) => {
+        const torchMs = row.batch === batch ? torch[row.layer]?.[row.pass] : undefined;
+        return torchMs === undefined ? row : { ...row, torchMs };
+      });
+      report = { ...report, layers };
+    }
+  }
   if (isWanted('host'))
     report = { ...report, host: await part('host', { rounds, calls: Math.min(10_000, 1000 * repeats) }) };
   if (isWanted('input'))

@@ -21,14 +21,13 @@ export function peersOf(names: readonly PeerName[], device: string): Peer[] {
   const peers: Peer[] = [];
   if (names.includes('torch')) {
     const script = scriptOf('alexnet_torch.py');
-    const python = process.env.NODE_CUDNN_TEST_PYTHON ?? 'python3';
     for (const [name, flags] of TORCH) {
       peers.push({
         name,
         kinds: ['train', 'infer'],
         run: ({ kind, batch, steps, seconds = 0, threads }) =>
           runJson<PeerResult>([
-            python,
+            python(),
             script,
             kind,
             String(batch),
@@ -50,6 +49,18 @@ export function peersOf(names: readonly PeerName[], device: string): Peer[] {
     });
   }
   return peers;
+}
+
+/** Milliseconds of the layers of `peers/lrn_torch.py` in PyTorch, by layer and pass. */
+export function torchLayers(
+  batch: number,
+  repeats: number,
+): Promise<Record<string, Partial<Record<string, number>>>> {
+  return runJson([python(), scriptOf('lrn_torch.py'), String(batch), String(repeats)]);
+}
+
+function python(): string {
+  return process.env.NODE_CUDNN_TEST_PYTHON ?? 'python3';
 }
 
 function scriptOf(name: string): string {

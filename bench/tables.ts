@@ -29,17 +29,20 @@ export function printReport(report: Report): void {
 function printLayers(layers: readonly LayerRow[], peak: number): void {
   console.log(`layers; the fastest matrix product reached ${rounded(peak)} GFLOP/s`);
   console.table(
-    layers.map(({ layer, pass, batch, ms, gflopPerSecond, ofGemmPeak, implementation, ofMemory }) => ({
-      layer,
-      pass,
-      batch: batch === 0 ? '' : batch,
-      ms: rounded(ms.median, 2),
-      spread: `${rounded(ms.least, 2)} to ${rounded(ms.most, 2)}`,
-      'GFLOP/s': gflopPerSecond === undefined ? '' : rounded(gflopPerSecond),
-      '% of GEMM': ofGemmPeak === undefined ? '' : rounded(100 * ofGemmPeak),
-      '× memory': ofMemory === undefined ? '' : rounded(ofMemory, 2),
-      implementation: implementation ?? '',
-    })),
+    layers.map(
+      ({ layer, pass, batch, ms, gflopPerSecond, ofGemmPeak, implementation, ofMemory, torchMs }) => ({
+        layer,
+        pass,
+        batch: batch === 0 ? '' : batch,
+        ms: rounded(ms.median, 2),
+        spread: `${rounded(ms.least, 2)} to ${rounded(ms.most, 2)}`,
+        'GFLOP/s': gflopPerSecond === undefined ? '' : rounded(gflopPerSecond),
+        '% of GEMM': ofGemmPeak === undefined ? '' : rounded(100 * ofGemmPeak),
+        '× memory': ofMemory === undefined ? '' : rounded(ofMemory, 2),
+        'PyTorch ms': torchMs === undefined ? '' : rounded(torchMs, 1),
+        implementation: implementation ?? '',
+      }),
+    ),
   );
 }
 

@@ -5,10 +5,13 @@ cpuBackend();
 
 export { backward, noGrad } from './autograd.js';
 export type { Pair } from './check.js';
+export { Cifar10, type Cifar10Options } from './data/cifar10.js';
 export type { Colour, ColourAxes, ColourNoise } from './data/colour.js';
 export type { Dataset, Sample, SkipOptions, SkippedFile, SkippedSample } from './data/dataset.js';
-export type { ResizeKernel } from './data/decode.js';
+export type { DecodeOptions, ResizeKernel } from './data/decode.js';
 export { ImageFolder, type ImageFolderOptions } from './data/folder.js';
+export type { ListingOptions } from './data/listing.js';
+export { type PictureStore, type Prepared, type PrepareOptions, prepare } from './data/prepared.js';
 export { Shapes, type ShapesOptions } from './data/shapes.js';
 export { type Statistics, statisticsOf } from './data/statistics.js';
 export { type ConvolutionOptions, Device, type DeviceLike } from './device.js';

@@ -49,7 +49,6 @@ export interface Result {
 
 const CLASSES = 1000;
 const WARM_UP_STEPS = 2;
-const TRACED_STEPS = 3;
 const LOOP_RESOLUTION_MS = 1;
 const IDLE_MS = 500;
 
@@ -93,7 +92,9 @@ export async function runTrial(trial: Trial): Promise<Result> {
     allocationHits: hits / (hits + misses),
     eventLoopDelayMs: { idle, working },
     longestCall: { ...longestCall },
-    ...(trace ? { breakdown: await traced(device, step) } : {}),
+    ...(trace
+      ? { breakdown: await traced(device, step, Math.max(2, Math.min(10, Math.floor(32 / batch)))) }
+      : {}),
   };
 }
 
@@ -130,13 +131,13 @@ function inferenceStep(model: AlexNet, x: readonly Tensor[]): () => Promise<unkn
   return () => noGrad(() => tidy(() => model.forward(x).data()));
 }
 
-async function traced(device: Device, step: () => Promise<unknown>): Promise<Breakdown> {
+async function traced(device: Device, step: () => Promise<unknown>, steps: number): Promise<Breakdown> {
   device.trace(true);
   const start = Number(process.hrtime.bigint());
-  for (let i = 0; i < TRACED_STEPS; i++) await step();
+  for (let i = 0; i < steps; i++) await step();
   const end = Number(process.hrtime.bigint());
   device.trace(false);
-  return breakdownOf(await device.takeSpans(), start, end, TRACED_STEPS);
+  return breakdownOf(await device.takeSpans(), start, end, steps);
 }
 
 async function milliseconds(body: () => Promise<unknown>): Promise<number> {

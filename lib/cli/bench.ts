@@ -19,7 +19,7 @@ export function addBench(program: Command): void {
     )
     .option('--batch <sizes>', 'pictures a step, with commas between', positiveIntegers, [128, 32, 1])
     .option('--rounds <n>', 'trials of each', positiveInteger, 3)
-    .option('--seconds <s>', 'at most so long a trial measures after its first steps', positiveNumber, 5);
+    .option('--seconds <s>', 'at most so long a trial measures after its first steps', positiveNumber, 3);
   addDeviceOptions(command)
     .option('--json', 'one JSON object: {machine, train, infer}')
     .option('--verbose', 'stack trace of errors')

@@ -1,3 +1,4 @@
+import { Cifar10, isCifar10 } from '../data/cifar10.js';
 import type { Dataset } from '../data/dataset.js';
 import { ImageFolder, type ImageFolderOptions } from '../data/folder.js';
 import { Shapes } from '../data/shapes.js';
@@ -22,14 +23,27 @@ export function drawnShapes({
   };
 }
 
-/** @param pictures how they are to be decoded */
+/** @param pictures how they are to be decoded, and of which classes */
 export async function openFolders(
   { data, val }: DataFolders,
   strict: boolean,
   pictures: ImageFolderOptions,
 ): Promise<Data> {
-  const train = await openFolder(data, strict, pictures);
-  return { train, validation: await openFolder(val, strict, { ...pictures, classes: train.classes }) };
+  const train = await openData(data, strict, pictures);
+  const ofTheseClasses = { ...pictures, classes: train.classes };
+  return { train, validation: await openData(val, strict, ofTheseClasses, 'validation') };
+}
+
+/** A folder of pictures, or CIFAR-10: of that one part. */
+export async function openData(
+  root: string,
+  strict: boolean,
+  options: ImageFolderOptions,
+  part: 'train' | 'validation' = 'train',
+): Promise<Dataset> {
+  return (await isCifar10(root))
+    ? Cifar10.open(root, { ...options, part })
+    : openFolder(root, strict, options);
 }
 
 /** Of the files that are no pictures so many are named: a folder may hold as many of them as pictures. */

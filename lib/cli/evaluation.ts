@@ -5,7 +5,7 @@ import { type Classifier, evaluateTogether } from '../train/classifier.js';
 import type { Evaluation, Judgement } from '../train/evaluate.js';
 import { decodingOf } from '../train/preprocessing.js';
 import { bestOf } from '../train/scores.js';
-import { openFolder } from './data.js';
+import { openData } from './data.js';
 import { ErrorRates } from './error_rates.js';
 import type { EvalOptions } from './eval.js';
 import { openModel } from './model.js';
@@ -30,7 +30,7 @@ async function evaluateFolder(
   { model, data, strict = false, tenCrop = false, confusion, errors, table, json = false }: EvalOptions,
 ): Promise<void> {
   const [{ classes, preprocessing }] = ensemble;
-  const folder = await openFolder(data, strict, { classes, ...decodingOf(preprocessing) });
+  const folder = await openData(data, strict, { classes, ...decodingOf(preprocessing) }, 'validation');
   const guessed = new Confusion(classes);
   const rates = new ErrorRates(model);
   const wrong: string[][] = [];
@@ -40,7 +40,7 @@ async function evaluateFolder(
     const [best = 0] = bestOf(1, probabilities);
     guessed.add(label, best);
     if (best === label) return;
-    const names = [folder.files[index], classes[label], classes[best]].map((name) => name ?? '');
+    const names = [folder.files?.[index], classes[label], classes[best]].map((name) => name ?? '');
     wrong.push([...names, (probabilities[best] ?? 0).toFixed(4)]);
   };
   const evaluation = await evaluateTogether(ensemble, folder, {

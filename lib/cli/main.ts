@@ -14,6 +14,7 @@ import { addImport } from './import.js';
 import { examples } from './options.js';
 import { printable } from './output.js';
 import { addPredict } from './predict.js';
+import { addPrepare } from './prepare.js';
 import { addSetup } from './setup.js';
 import { addStats } from './stats.js';
 import { requestStop } from './stop.js';
@@ -37,6 +38,7 @@ function program(): Command {
   addFeatures(alexnet);
   addNeighbours(alexnet);
   addStats(alexnet);
+  addPrepare(alexnet);
   addBench(alexnet);
   addSetup(alexnet);
   return alexnet.addHelpText(

@@ -12,6 +12,8 @@ export const seed: Parse<number> = (text) => integer(text, 0, 'integer of at lea
 
 export const threads: Parse<number> = (text) => integer(text, 1, 'integer from 1 to 1024', 1024);
 
+export const quality: Parse<number> = (text) => integer(text, 1, 'integer from 1 to 100', 100);
+
 export const positiveNumber: Parse<number> = (text) => {
   const value = Number(text);
   if (/^[\d.]+(e[-+]?\d+)?$/i.test(text) && Number.isFinite(value) && value > 0) return value;
@@ -22,6 +24,14 @@ export const fraction: Parse<number> = (text) => {
   const value = Number(text);
   if (/^[\d.]+(e[-+]?\d+)?$/i.test(text) && value >= 0 && value < 1) return value;
   throw new InvalidArgumentError('Expected number from 0 to less than 1.');
+};
+
+/** Names with commas between. */
+export const names: Parse<string[]> = (text) => {
+  const list = text.split(',').map((name) => name.trim());
+  if (list.length < 2 || list.includes('') || new Set(list).size < list.length)
+    throw new InvalidArgumentError('Expected two or more names, with commas between.');
+  return list;
 };
 
 /** Names of layers with commas between, and ranges such as `conv1..conv5`. In the network's order. */

@@ -2,6 +2,29 @@ import cliProgress from 'cli-progress';
 import type { EndEvent, EpochEvent, SkipEvent, StepEvent, TrainEvent } from '../train/events.js';
 import { percent, writeJson, writeLine, writeNote } from './output.js';
 
+/** Counts pictures on a terminal, and is cleared at the end; nothing elsewhere. */
+export class PictureBar {
+  readonly #bar: cliProgress.SingleBar;
+
+  constructor(what: string, total: number) {
+    this.#bar = new cliProgress.SingleBar({
+      stream: process.stderr,
+      format: `${what} [{bar}] {value} of {total}, {eta_formatted} left`,
+      clearOnComplete: true,
+      gracefulExit: false,
+    });
+    if (process.stderr.isTTY) this.#bar.start(total, 0);
+  }
+
+  update(done: number): void {
+    this.#bar.update(done);
+  }
+
+  close(): void {
+    this.#bar.stop();
+  }
+}
+
 /** Shows how training goes. */
 export interface Progress {
   onEvent(event: TrainEvent): void;

@@ -37,6 +37,8 @@ export interface Settings extends Omit<Recipe, 'colourNoise' | 'mean'> {
   /** Absolute; null for the drawn shapes. */
   data: string | null;
   val: string | null;
+  /** Of the class folders only these; null for all. */
+  classes: readonly string[] | null;
   trainPictures: number;
   valPictures: number;
   /** The model that it started from, absolute; null for none. */
@@ -138,10 +140,12 @@ export function resolveRecipe(
     if (start !== undefined && value !== undefined)
       throw new ArgumentError(`${name} does not go with --from: the model has its preprocessing`);
   }
-  const own = { ...ownOf(given), ...(start === undefined ? {} : { ...start, inputScale: null }) };
+  const ofStart =
+    start === undefined ? {} : { preset: start.preset, dropout: start.dropout, inputScale: null };
+  const own = { ...ownOf(given), ...ofStart };
   const { recipe, deviations } =
     given.recipe === undefined ? quickRecipe(data, own) : namedRecipe(given.recipe, data, own);
-  const isMeasured = recipe.mean !== 'imagenet' && recipe.inputScale === null;
+  const isMeasured = start === undefined && recipe.mean !== 'imagenet' && recipe.inputScale === null;
   return { recipe: isMeasured ? { ...recipe, inputScale: COMMON.inputScale } : recipe, deviations };
 }
 
@@ -171,7 +175,8 @@ function namedRecipe(name: RecipeName, data: DataSize | null, own: Partial<Recip
     ...(recipe.mean === mean ? [] : [`less the mean ${recipe.mean}, not ${mean}`]),
     ...(recipe.colourNoise === colourNoise ? [] : ['without colour noise']),
   ];
-  return { recipe, deviations: [...deviations, `drawn shapes: ${changes.join(', ')}`] };
+  const told = changes.length === 0 ? [] : [`drawn shapes: ${changes.join(', ')}`];
+  return { recipe, deviations: [...deviations, ...told] };
 }
 
 /**
@@ -198,6 +203,7 @@ export function newSettings(
   return {
     data: folders?.data ?? null,
     val: folders?.val ?? null,
+    classes: given.classes ?? null,
     trainPictures: pictures.trainPictures,
     valPictures: pictures.valPictures,
     from: given.from === undefined ? null : resolve(given.from),
@@ -292,6 +298,8 @@ export function resumedSettings(
     throw unchangeable('colourNoise', saved.colourNoise?.kind ?? null, given.colourNoise);
   if (given.from !== undefined && resolve(given.from) !== saved.from)
     throw unchangeable('from', saved.from, given.from);
+  if (given.classes !== undefined && given.classes.join() !== saved.classes?.join())
+    throw unchangeable('classes', saved.classes?.join() ?? null, given.classes.join());
   if (given.freeze !== undefined && given.freeze.join() !== saved.freeze.join())
     throw unchangeable('freeze', saved.freeze.join() || null, given.freeze.join());
   if (saved.data === null && (given.data !== undefined || given.val !== undefined)) {
@@ -336,6 +344,7 @@ export function parseSettings(notes: Readonly<Record<string, unknown>> | undefin
     return {
       data: nullOr(notes.data, (value) => expectString('data', value)),
       val: nullOr(notes.val, (value) => expectString('val', value)),
+      classes: nullOr(notes.classes, (value) => parseStrings('classes', value)),
       trainPictures: expectInteger('trainPictures', notes.trainPictures, 1),
       valPictures: expectInteger('valPictures', notes.valPictures, 1),
       from: nullOr(notes.from, (value) => expectString('from', value)),

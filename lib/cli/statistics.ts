@@ -1,16 +1,17 @@
 import { join } from 'node:path';
-import cliProgress from 'cli-progress';
 import type { Dataset } from '../data/dataset.js';
+import { preparedDecoding } from '../data/prepared.js';
 import { expectStatisticsOf, type Statistics, statisticsOf } from '../data/statistics.js';
 import { exists } from '../io/folder.js';
 import { loadStatistics, saveStatistics } from '../train/statistics_file.js';
-import { openFolder } from './data.js';
+import { openData } from './data.js';
 import { count, writeJson, writeLine, writeNote } from './output.js';
+import { PictureBar } from './progress.js';
 import { STATISTICS, type StatsOptions } from './stats.js';
 
 /** `alexnet stats`. */
 export async function runStats({ data, out, strict = false, json = false }: StatsOptions): Promise<void> {
-  const statistics = await lookAt(await openFolder(data, strict, {}), strict);
+  const statistics = await lookAt(await openData(data, strict, (await preparedDecoding(data)) ?? {}), strict);
   const file = out ?? join(data, STATISTICS);
   await saveStatistics(file, statistics);
   const { pictures, meanColour, covariance, axes } = statistics;
@@ -23,13 +24,7 @@ export async function runStats({ data, out, strict = false, json = false }: Stat
 
 /** With a bar on a terminal. */
 async function lookAt(folder: Dataset, strict: boolean): Promise<Statistics> {
-  const bar = new cliProgress.SingleBar({
-    stream: process.stderr,
-    format: 'looking at pictures [{bar}] {value} of {total}',
-    clearOnComplete: true,
-    gracefulExit: false,
-  });
-  if (process.stderr.isTTY) bar.start(folder.length, 0);
+  const bar = new PictureBar('looking at pictures', folder.length);
   try {
     return await statisticsOf(folder, {
       strict,
@@ -37,7 +32,7 @@ async function lookAt(folder: Dataset, strict: boolean): Promise<Statistics> {
       onSkip: ({ reason }) => writeNote(`Left out: ${reason}`),
     });
   } finally {
-    bar.stop();
+    bar.close();
   }
 }
 
@@ -54,22 +49,24 @@ function describe({ pictures, height, width, meanColour, axes }: Statistics): st
 }
 
 /**
- * Those of a training set: of the file in its folder, or where there is none, looked at now.
+ * Those of a training set: of the file in its folder, or where there is none, or only some of its classes are taken, looked
+ * at now.
  * @throws {DataError} for statistics of other pictures
  */
 export async function statisticsOfFolder(
   data: string,
   folder: Dataset,
   strict: boolean,
+  someClasses: boolean,
 ): Promise<Statistics> {
   const path = join(data, STATISTICS);
-  if (await exists(path)) {
+  if (!someClasses && (await exists(path))) {
     const statistics = await loadStatistics(path);
     expectStatisticsOf(folder, statistics, path);
     return statistics;
   }
   writeNote(
-    `Looking at the pixels of all ${count(folder.length)} training pictures: "alexnet stats" would keep them`,
+    `Looking at the pixels of all ${count(folder.length)} training pictures${someClasses ? '' : ': "alexnet stats" would keep them'}`,
   );
   return lookAt(folder, strict);
 }

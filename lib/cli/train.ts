@@ -13,7 +13,7 @@ import {
   type ScheduleSettings,
 } from '../train/recipes.js';
 import { addDeviceOptions, type DeviceOptions } from './device.js';
-import { examples, fraction, layers, positiveInteger, positiveNumber, seed } from './options.js';
+import { examples, fraction, layers, names, positiveInteger, positiveNumber, seed } from './options.js';
 import { PHOTOS, PRESET_NAMES, SHAPES } from './recipes.js';
 import { schedule } from './schedule.js';
 
@@ -21,6 +21,7 @@ import { schedule } from './schedule.js';
 export interface TrainOptions extends DeviceOptions, Partial<Augmentation> {
   data?: string;
   val?: string;
+  classes?: string[];
   recipe?: RecipeName;
   preset?: PresetName;
   init?: Init;
@@ -56,7 +57,11 @@ export function addTrain(program: Command): void {
         'shapes that are drawn as they are needed. Each epoch ends with validation and a checkpoint.',
     )
     .option('--data <dir>', 'training pictures, a folder for each class (default: drawn shapes)')
-    .option('--val <dir>', 'validation pictures, of the same classes; required with --data')
+    .option(
+      '--val <dir>',
+      "validation pictures, of the same classes; required with --data, but for CIFAR-10's folder",
+    )
+    .option('--classes <names>', 'of the class folders of --data and --val only these: ants,bees', names)
     .addOption(
       new Option(
         '--recipe <name>',

@@ -1,4 +1,5 @@
 import { dirname, join } from 'node:path';
+import { isCifar10 } from '../data/cifar10.js';
 import type { ColourNoise } from '../data/colour.js';
 import type { Dataset } from '../data/dataset.js';
 import type { ImageFolderOptions } from '../data/folder.js';
@@ -63,7 +64,7 @@ export async function runTraining(given: TrainOptions): Promise<void> {
 async function start(given: TrainOptions): Promise<void> {
   const { json = false, strict = false } = given;
   const tell = teller(json);
-  const folders = foldersOf(given);
+  const folders = foldersOf(await withOwnValidation(given));
   openDevices(devicesOf(given) ?? 'cpu', given);
   await using from = given.from === undefined ? undefined : await ModelFile.open(given.from);
   const model = from?.info.model;
@@ -80,11 +81,19 @@ async function start(given: TrainOptions): Promise<void> {
   const fixed =
     from?.info.preprocessing ??
     (anyData.mean === 'imagenet' ? torchPreprocessing(anyData.preset) : undefined);
-  const data = folders === null ? drawnShapes(SHAPES) : await openFolders(folders, strict, decoding(fixed));
+  const data =
+    folders === null
+      ? drawnShapes(SHAPES)
+      : await openFolders(folders, strict, { ...decoding(fixed), only: given.classes });
+  if (given.classes !== undefined && folders === null)
+    throw new ArgumentError('--classes needs --data: the drawn shapes are ten');
   const { length } = data.train;
   const classes = data.train.classes.length;
   const { recipe } = resolveRecipe(given, folders === null ? null : { classes, pictures: length }, model);
-  const { preprocessing, colourNoise } = await inputOf(recipe, fixed, folders, data, strict);
+  const { preprocessing, colourNoise } = await inputOf(recipe, fixed, folders, data, {
+    strict,
+    someClasses: given.classes !== undefined,
+  });
   const pictures = { trainPictures: length, valPictures: data.validation.length, classes };
   const settings = newSettings(given, folders, pictures, model, colourNoise);
   const out = await writableFolder(given.out ?? (folders === null ? SHAPES : PHOTOS).out);
@@ -107,11 +116,13 @@ async function inputOf(
   fixed: Preprocessing | undefined,
   folders: DataFolders | null,
   { train }: Data,
-  strict: boolean,
+  { strict, someClasses }: { strict: boolean; someClasses: boolean },
 ): Promise<{ preprocessing: Preprocessing | undefined; colourNoise: ColourNoise | null }> {
   const needed = kind !== null || (fixed === undefined && mean === 'image');
   const statistics =
-    folders === null || !needed ? undefined : await statisticsOfFolder(folders.data, train, strict);
+    folders === null || !needed
+      ? undefined
+      : await statisticsOfFolder(folders.data, train, strict, someClasses);
   const colourNoise = kind === null || statistics === undefined ? null : { kind, axes: statistics.axes };
   const scale = inputScale === null ? undefined : ([inputScale, inputScale, inputScale] as const);
   if (fixed !== undefined)
@@ -132,14 +143,18 @@ async function resume(given: TrainOptions, folder: string): Promise<void> {
   await using checkpoint = await ModelFile.open(folder);
   const { path, info } = checkpoint;
   const { preprocessing } = info;
-  const { notes } = parseTrainingState(info.training, path);
-  const { settings, changes } = resumedSettings(given, parseSettings(notes, path));
+  // A model without it is refused before its data are looked for.
+  parseTrainingState(info.training, path);
+  const { settings, changes } = resumedSettings(given, parseSettings(info.notes, path));
   openDevices(settings.device, settings.convolutions);
   const { data: train, val } = settings;
   const data =
     train === null || val === null
       ? drawnShapes(settings)
-      : await openFolders({ data: train, val }, strict, decoding(preprocessing));
+      : await openFolders({ data: train, val }, strict, {
+          ...decoding(preprocessing),
+          only: settings.classes ?? undefined,
+        });
   const out = await writableFolder(given.out ?? dirname(path));
   await run({ settings, data, preprocessing, out, json, strict, trace: given.trace, checkpoint, changes });
 }
@@ -208,6 +223,12 @@ async function run({ settings, data, out, json, strict, ...given }: Run): Promis
     progress.close();
     await recorder?.close();
   }
+}
+
+/** CIFAR-10's folder has both parts. */
+async function withOwnValidation(given: TrainOptions): Promise<TrainOptions> {
+  const { data, val } = given;
+  return data !== undefined && val === undefined && (await isCifar10(data)) ? { ...given, val: data } : given;
 }
 
 function decoding(preprocessing: Preprocessing | undefined): ImageFolderOptions {

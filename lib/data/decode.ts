@@ -102,6 +102,20 @@ async function decode(
   return { pixels: data, height: info.height, width: info.width };
 }
 
+/** Square pixels of RGB, made `size` × `size`. */
+export async function resizePixels(
+  pixels: Uint8Array,
+  side: number,
+  { size, kernel = 'lanczos3' }: DecodeOptions,
+): Promise<DecodedImage> {
+  if (side === size) return { pixels, height: side, width: side };
+  const data = await sharp(pixels, { raw: { width: side, height: side, channels: 3 } })
+    .resize(size, size, { kernel })
+    .raw()
+    .toBuffer();
+  return { pixels: data, height: size, width: size };
+}
+
 /** Whether it is more than `LARGE_PIXELS` that its head promises; throws where it is more than `MAX_PIXELS`. */
 async function isLarge(input: Uint8Array): Promise<boolean> {
   const head = await sharp(input, { limitInputPixels: false })

@@ -1,42 +1,58 @@
 import { createHash } from 'node:crypto';
-import type { Dirent } from 'node:fs';
-import { readdir, stat } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+import { stat } from 'node:fs/promises';
+import { relative } from 'node:path';
 import { expectInteger, expectOneOf } from '../check.js';
 import { DataError, reasonOf } from '../errors.js';
 import type { Dataset, Sample, SkippedFile } from './dataset.js';
 import { type DecodeOptions, decodeImage, RESIZE_KERNELS, type ResizeKernel, refusalOf } from './decode.js';
+import { classId } from './imagenet.js';
+import { type ListedClass, type ListingOptions, listClasses, mapBounded, unusable } from './listing.js';
+import { openPrepared, readRaw } from './prepared.js';
 
-export interface ImageFolderOptions {
+export interface ImageFolderOptions extends ListingOptions {
   /** Labels are indices into these; the folder may lack some of them. Default: the class folders, by code unit. */
   classes?: readonly string[];
+  /** Of the folder's classes only these. Default: all. */
+  only?: readonly string[] | undefined;
   /** Pictures are resized on the shorter side and cut to `size` × `size` pixels. Default 256. */
   size?: number;
   /** What resizes. Default `lanczos3`. */
   kernel?: ResizeKernel | undefined;
 }
 
+interface Picture {
+  file: string;
+  label: number;
+}
+
 /** So many files are looked into at a time. */
 const PROBES = 8;
 
-/** Pictures in folders that are their classes: `root/class/**`. What they are is told by content, not by name. */
+/**
+ * Pictures in folders that are their classes: `root/class/**`; or a folder of ImageNet's validation pictures with its labels, or
+ * what {@link prepare} made. What pictures are is told by content, not by name. A class that is, or begins with, a WordNet id goes by that.
+ */
 export class ImageFolder implements Dataset {
   readonly classes: readonly string[];
   /** Paths of the pictures, class by class. */
   readonly files: readonly string[];
   /** What lies in the class folders and is left out: files that are no pictures, and folders that cannot be read. */
   readonly skipped: readonly SkippedFile[];
-  /** A hash of the pictures' paths in the folder, and of how long the files are. */
+  /** A hash of the pictures' paths in the folder, and of how long the files are; of a prepared one, of its index. */
   readonly fingerprint: string;
   readonly #labels: readonly number[];
   readonly #decoding: DecodeOptions;
+  readonly #raw: boolean;
 
   private constructor(
+    /** As it was opened. */
+    readonly root: string,
     classes: readonly string[],
-    pictures: readonly { file: string; label: number }[],
+    pictures: readonly Picture[],
     skipped: readonly SkippedFile[],
     fingerprint: string,
     decoding: DecodeOptions,
+    raw = false,
   ) {
     this.classes = classes;
     this.fingerprint = fingerprint;
@@ -44,34 +60,37 @@ export class ImageFolder implements Dataset {
     this.#labels = pictures.map(({ label }) => label);
     this.skipped = skipped;
     this.#decoding = decoding;
+    this.#raw = raw;
   }
 
   /**
-   * Lists a folder and looks at the head of every file. Hidden files and folders do not count.
+   * Lists a folder and looks at the head of every file. Hidden files and folders do not count. A prepared folder is only listed.
    * @throws {DataError} where there is no folder, no class folder, one class only (unless `classes` are given), a
-   *   class without pictures, or a class that is not among `classes`
+   *   class without pictures, a class that is not among `classes` or one of `only` that there is not, labels or synsets that do not
+   *   fit, or a folder that was prepared otherwise
    */
   static async open(root: string, options: ImageFolderOptions = {}): Promise<ImageFolder> {
     const { kernel = 'lanczos3' } = options;
     const size = expectInteger('size', options.size ?? 256, 1);
     expectOneOf('kernel', kernel, RESIZE_KERNELS);
-    const names = await classNames(root);
-    const classes = options.classes ?? names;
-    const [only, second] = names;
-    if (only === undefined) throw unusable(root, 'there are no class folders in it');
-    if (second === undefined && options.classes === undefined)
-      throw unusable(root, `one class only, ${only}`);
-    const unknown = names.filter((name) => !classes.includes(name));
-    if (unknown.length > 0) {
-      throw unusable(root, `unknown class ${unknown.join(', ')} (known: ${classes.join(', ')})`);
+    const decoding = { size, kernel };
+    const prepared = await openPrepared(root, decoding);
+    if (prepared !== undefined) {
+      const { classes, found, labelOf } = choose(root, prepared.classes, options);
+      const pictures = found.flatMap(({ name, files }) =>
+        files.map((file) => ({ file, label: labelOf(name) })),
+      );
+      const chosen = options.only === undefined ? [] : found.map(({ name }) => classId(name));
+      const fingerprint = hashOf([prepared.fingerprint, ...chosen]);
+      return new ImageFolder(root, classes, pictures, [], fingerprint, decoding, prepared.raw);
     }
 
-    const pictures: { file: string; label: number }[] = [];
+    const { classes, found, labelOf } = choose(root, await listClasses(root, options), options);
+    const pictures: Picture[] = [];
     const skipped: SkippedFile[] = [];
-    for (const name of names) {
-      const { files, unreadable } = await filesIn(join(root, name));
+    for (const { name, files, unreadable } of found) {
       const reasons = await mapBounded(files, PROBES, refusalOf);
-      const label = classes.indexOf(name);
+      const label = labelOf(name);
       const refused = skipped.length;
       const admitted = pictures.length;
       for (const one of unreadable) skipped.push(one);
@@ -86,15 +105,17 @@ export class ImageFolder implements Dataset {
         throw unusable(root, `class ${name} has no pictures${why}`);
       }
     }
-    const fingerprint = await fingerprintOf(
-      root,
-      pictures.map(({ file }) => file),
-    );
-    return new ImageFolder(classes, pictures, skipped, fingerprint, { size, kernel });
+    const fingerprint = await fingerprintOf(root, pictures);
+    return new ImageFolder(root, classes, pictures, skipped, fingerprint, decoding);
   }
 
   get length(): number {
     return this.files.length;
+  }
+
+  /** How its pictures are decoded. */
+  get decoding(): Readonly<DecodeOptions> {
+    return this.#decoding;
   }
 
   /** The index of a picture's class. */
@@ -106,88 +127,52 @@ export class ImageFolder implements Dataset {
   /** @throws {DataError} for a picture that cannot be decoded */
   async get(index: number): Promise<Sample> {
     const label = this.labelOf(index);
-    return { ...(await decodeImage(this.files[index] ?? '', this.#decoding)), label };
+    const file = this.files[index] ?? '';
+    const { size } = this.#decoding;
+    if (this.#raw) return { pixels: await readRaw(file, size), height: size, width: size, label };
+    return { ...(await decodeImage(file, this.#decoding)), label };
   }
 }
 
-async function fingerprintOf(root: string, files: readonly string[]): Promise<string> {
+/** The classes that labels are indices into, and those of the folder whose pictures are taken. */
+function choose(
+  root: string,
+  listed: readonly ListedClass[],
+  { only, ...options }: ImageFolderOptions,
+): { classes: readonly string[]; found: readonly ListedClass[]; labelOf: (name: string) => number } {
+  const wanted = only === undefined ? undefined : new Set(only.map(classId));
+  const found = listed.filter(({ name }) => wanted?.has(classId(name)) ?? true);
+  const names = found.map(({ name }) => name);
+  const classes = options.classes ?? names;
+  const labels = new Map(classes.map((name, i) => [classId(name), i]));
+  if (options.classes === undefined) {
+    const missing = only?.filter((name) => !labels.has(classId(name))) ?? [];
+    if (missing.length > 0) {
+      const known = listed.map(({ name }) => name).join(', ');
+      throw unusable(root, `no class ${missing.join(', ')} (there are: ${known})`);
+    }
+    if (names.length === 1) throw unusable(root, `one class only, ${names[0]}`);
+  }
+  const unknown = names.filter((name) => !labels.has(classId(name)));
+  if (unknown.length > 0) {
+    throw unusable(root, `unknown class ${unknown.join(', ')} (known: ${classes.join(', ')})`);
+  }
+  if (found.length === 0) throw unusable(root, `none of the classes ${only?.join(', ')}`);
+  return { classes, found, labelOf: (name) => labels.get(classId(name)) ?? 0 };
+}
+
+function hashOf(parts: readonly unknown[]): string {
   const hash = createHash('sha256');
-  const bytes = await mapBounded(files, PROBES, async (file) => {
+  for (const part of parts) hash.update(JSON.stringify(part));
+  return hash.digest('hex');
+}
+
+async function fingerprintOf(root: string, pictures: readonly Picture[]): Promise<string> {
+  const bytes = await mapBounded(pictures, PROBES, async ({ file }) => {
     const { size } = await stat(file).catch((cause: unknown) => {
       throw new DataError(`Expected file that stays for ${file} but received ${reasonOf(cause)}`, { cause });
     });
     return size;
   });
-  files.forEach((file, i) => {
-    hash.update(JSON.stringify([relative(root, file), bytes[i]]));
-  });
-  return hash.digest('hex');
-}
-
-function unusable(root: string, reason: string, cause?: unknown): DataError {
-  return new DataError(
-    `Expected folder with a folder of pictures for each class but received ${root}: ${reason}`,
-    {
-      cause,
-    },
-  );
-}
-
-async function list(folder: string): Promise<Dirent[]> {
-  const entries = await readdir(folder, { withFileTypes: true });
-  return entries.filter(({ name }) => !name.startsWith('.'));
-}
-
-/** By code unit. */
-async function classNames(root: string): Promise<string[]> {
-  let entries: Dirent[];
-  try {
-    entries = await list(root);
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') throw unusable(root, 'no such folder', error);
-    throw unusable(root, code === 'ENOTDIR' ? 'not a folder' : message, error);
-  }
-  const names: string[] = [];
-  for (const entry of entries) {
-    const linked = entry.isSymbolicLink() ? await stat(join(root, entry.name)).catch(() => entry) : entry;
-    if (linked.isDirectory()) names.push(entry.name);
-  }
-  return names.sort();
-}
-
-/** All but folders, in a folder and the folders in it, by code unit. Links are not followed, so no circle is. */
-async function filesIn(folder: string): Promise<{ files: string[]; unreadable: SkippedFile[] }> {
-  let entries: Dirent[];
-  try {
-    entries = await list(folder);
-  } catch (error) {
-    return { files: [], unreadable: [{ file: folder, reason: reasonOf(error) }] };
-  }
-  const files: string[] = [];
-  const unreadable: SkippedFile[] = [];
-  for (const entry of entries) {
-    const path = join(folder, entry.name);
-    if (entry.isDirectory()) {
-      const inner = await filesIn(path);
-      for (const file of inner.files) files.push(file);
-      for (const one of inner.unreadable) unreadable.push(one);
-    } else files.push(path);
-  }
-  return { files: files.sort(), unreadable };
-}
-
-/** `Promise.all` of `work(item)`, with at most `limit` under way. */
-async function mapBounded<T, U>(
-  items: readonly T[],
-  limit: number,
-  work: (item: T) => Promise<U>,
-): Promise<U[]> {
-  const results: U[] = [];
-  const queue = items.entries();
-  const worker = async () => {
-    for (const [i, item] of queue) results[i] = await work(item);
-  };
-  await Promise.all(Array.from({ length: limit }, worker));
-  return results;
+  return hashOf(pictures.map(({ file }, i) => [relative(root, file), bytes[i]]));
 }

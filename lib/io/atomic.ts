@@ -10,7 +10,8 @@ const TEMPORARY = /^\.node-cudnn-(\d+)-(\d+)-[0-9a-f]+\.tmp$/;
 /**
  * Replaces the file at `path` by what `write` writes, or leaves it as it was: all goes to a temporary file in the same
  * folder, which is synced to the disk and then renamed. Temporary files that killed processes left in the folder are
- * removed first. A symbolic link at `path` is replaced, not followed.
+ * removed first, unless `sweep` is false: who writes many files into a folder calls {@link removeLeftovers} once. A symbolic
+ * link at `path` is replaced, not followed.
  *
  * Nothing blocks the event loop: Node does the input and output of `fs/promises` on its thread pool.
  *
@@ -20,13 +21,14 @@ const TEMPORARY = /^\.node-cudnn-(\d+)-(\d+)-[0-9a-f]+\.tmp$/;
 export async function writeAtomically(
   path: string,
   write: (file: FileHandle) => Promise<void>,
+  { sweep = true }: { sweep?: boolean } = {},
 ): Promise<void> {
   const folder = dirname(path);
   let temporary: string | undefined;
   let renamed = false;
   try {
     await using folderHandle = await open(folder, 'r');
-    await removeLeftovers(folder);
+    if (sweep) await removeLeftovers(folder);
     const start = (await startTime(process.pid)) ?? '0';
     temporary = join(folder, `.node-cudnn-${process.pid}-${start}-${randomBytes(8).toString('hex')}.tmp`);
     {
@@ -48,7 +50,8 @@ export async function writeAtomically(
   }
 }
 
-async function removeLeftovers(folder: string): Promise<void> {
+/** Removes the temporary files of {@link writeAtomically} whose processes are gone. */
+export async function removeLeftovers(folder: string): Promise<void> {
   for (const name of await readdir(folder)) {
     const [, pid, start] = TEMPORARY.exec(name) ?? [];
     if (pid === undefined || start === undefined || (await isRunning(Number(pid), start))) continue;

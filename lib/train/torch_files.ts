@@ -69,7 +69,7 @@ export async function importTorch(file: string, out: string, options: ImportOpti
  * after `safetensors.torch.load_file`; {@link importTorch} brings them back bit for bit. The names of the classes and the
  * preprocessing have no place there.
  * @param model a model file, or a folder of checkpoints: its last one
- * @throws {ArgumentError} for a preset that has no counterpart in PyTorch: `paper`
+ * @throws {ArgumentError} for a preset that has no counterpart in PyTorch: `paper`, `krizhevsky2012`
  * @throws {FileFormatError}
  * @throws {FileWriteError}
  */

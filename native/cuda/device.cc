@@ -91,8 +91,9 @@ void* Context::workspace(size_t bytes) {
 
 size_t Context::mark() {
   const cudaStream_t compute = stream();
-  marks_.push_back(makeTimingEvent());
-  CUDA_CHECK(cudaEventRecord(marks_.back().get(), compute));
+  OwnedEvent event = makeTimingEvent();
+  CUDA_CHECK(cudaEventRecord(event.get(), compute));
+  marks_.push_back(std::move(event));
   return marks_.size() - 1;
 }
 

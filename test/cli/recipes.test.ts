@@ -98,11 +98,21 @@ describe('command line: recipes', () => {
   });
 
   it('has no place for another preprocessing than that of the model that it starts from', () => {
-    const start = { preset: 'paper', dropout: 0.5 } as const;
+    const start = { preset: 'paper', dropout: 0.5, init: 'pytorch', classes: 7 } as const;
     expect(() => resolveRecipe({ from: 'a', mean: 'image' }, IMAGENET, start)).to.throw(
       ArgumentError,
       /--mean does not go with --from/,
     );
+    for (const given of [{ from: 'a' }, { from: 'a', recipe: 'paper' }] as const) {
+      expect(resolveRecipe(given, IMAGENET, start).recipe.inputScale).to.equal(null);
+      const settings = newSettings(
+        given,
+        { data: '/a', val: '/b' },
+        { trainPictures: 9, valPictures: 9, classes: 3 },
+        start,
+      );
+      expect(settings).to.include({ init: 'he', mean: null, inputScale: null });
+    }
   });
 
   describe('on pictures', function () {

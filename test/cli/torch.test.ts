@@ -167,7 +167,7 @@ describe('command line: weights of PyTorch, and what is made of them', function 
       expect(tuned.get('fc8.weight')?.some((value) => value !== 0)).to.equal(true);
       const states = [...tuned.keys()].filter((name) => name.startsWith('optimizer/'));
       expect(states).to.deep.equal(
-        ['fc6.weight', 'fc6.bias', 'fc8.weight', 'fc8.bias'].map((name) => `optimizer/velocity/${name}`),
+        ['fc6.weight', 'fc8.weight', 'fc6.bias', 'fc8.bias'].map((name) => `optimizer/velocity/${name}`),
       );
     });
 

@@ -22,7 +22,7 @@ const WRONG_USAGE: readonly [args: string, message: RegExp][] = [
   ['train --seed 9007199254740993', /'9007199254740993' is invalid/],
   ['train --threads 0', /'--threads <n>' argument '0' is invalid/],
   ['train --threads 1025', /Expected integer from 1 to 1024/],
-  ['train --preset vgg', /Allowed choices are paper, dansuh17/],
+  ['train --preset vgg', /Allowed choices are paper, krizhevsky2012, dansuh17/],
   ['train --init xavier', /Allowed choices are paper, .*he, pytorch/],
   ['train --optimizer lion', /Allowed choices are adam, sgd/],
   [
@@ -64,7 +64,7 @@ describe('command line: usage', () => {
     expect(outcome.status).to.equal(2);
   });
 
-  for (const command of ['', 'train', 'eval', 'predict', 'import', 'export', 'doctor', 'setup']) {
+  for (const command of ['', 'train', 'eval', 'predict', 'import', 'export', 'doctor', 'bench', 'setup']) {
     it(`alexnet ${command} --help has examples`, async () => {
       const { status, stdout, stderr } = await alexnet([...command.split(' ').filter(Boolean), '--help']);
       expect(stdout).to.match(/^Usage: alexnet/);

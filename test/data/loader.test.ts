@@ -132,6 +132,17 @@ describe('Loader', () => {
     for (const count of counts.values()) expect(count).to.be.within(3, 28);
   });
 
+  it('takes centres, or mirrors none, where training is told so; what is drawn beside stays as it was', async () => {
+    const cropsOf = async (options: { crops?: 'centre'; flips?: false }): Promise<number[][]> => {
+      const batches = await all(new Loader(new Counted(40), { ...training, ...options }).epoch(0));
+      const numbers = batches.flatMap(({ crops }) => [...crops]);
+      return upTo(40).map((i) => numbers.slice(3 * i, 3 * i + 3));
+    };
+    const drawn = await cropsOf({});
+    expect(await cropsOf({ crops: 'centre' })).to.deep.equal(drawn.map(([, , flip]) => [1, 0, flip]));
+    expect(await cropsOf({ flips: false })).to.deep.equal(drawn.map(([top, left]) => [top, left, 0]));
+  });
+
   it('begins at the batch asked for', async () => {
     const loader = new Loader(new Counted(40), training);
     const whole = await all(loader.epoch(2));

@@ -221,6 +221,12 @@ describe('Trainer.resume', function () {
         /Expected 4 for pictures of the validation data but received null/,
         () => makeRun(),
       ],
+      [
+        'augmentation',
+        ArgumentError,
+        /Expected true for augmentation\.flips but received false/,
+        () => makeRun({ ...same(), augmentation: { crops: 'random', flips: false } }),
+      ],
       ['optimizer', FileFormatError, /optimizer\/m\/conv1\.weight/, () => makeRun(same(), adam)],
     ];
     for (const [what, type, message, make] of refusals) {

@@ -1,0 +1,26 @@
+import { prepare } from '../data/prepared.js';
+import { openFolder } from './data.js';
+import { count, describeSkipped, writeJson, writeLine, writeNote } from './output.js';
+import type { PrepareOptions } from './prepare.js';
+import { PictureBar } from './progress.js';
+
+/** `alexnet prepare`. */
+export async function runPrepare(options: PrepareOptions): Promise<void> {
+  const { data, out, raw = false, quality, kernel, synsets, labels, strict = false, json = false } = options;
+  const source = await openFolder(data, strict, { kernel, synsets, labels });
+  const bar = new PictureBar('preparing', source.length);
+  const prepared = await prepare(source, out, {
+    store: raw ? 'raw' : { jpeg: quality },
+    strict,
+    onPicture: (done) => bar.update(done),
+    onSkip: ({ reason }) => writeNote(`Left out: ${reason}`),
+  }).finally(() => bar.close());
+  if (json) return writeJson({ out, ...prepared });
+  const { pictures, bytes, skipped } = prepared;
+  const { size } = source.decoding;
+  const kind = raw ? 'raw' : `JPEG of quality ${quality}`;
+  writeLine(
+    `Saved ${out}: ${count(pictures)} pictures of ${size} × ${size} pixels, ${kind}, ${count(Math.round(bytes / pictures))} bytes each`,
+  );
+  for (const line of describeSkipped(skipped)) writeLine(line);
+}

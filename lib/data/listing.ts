@@ -1,0 +1,169 @@
+import type { Dirent } from 'node:fs';
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DataError, reasonOf } from '../errors.js';
+import type { SkippedFile } from './dataset.js';
+import {
+  besides,
+  isSynset,
+  LABEL_FILES,
+  readLabels,
+  readSynsets,
+  SYNSET_FILES,
+  type Synsets,
+} from './imagenet.js';
+
+/** A class and what lies in its folder. */
+export interface ListedClass {
+  name: string;
+  /** Paths, by code unit: all but folders and what is hidden. */
+  files: string[];
+  /** Folders that cannot be read. */
+  unreadable: SkippedFile[];
+}
+
+export interface ListingOptions {
+  /**
+   * Names of ImageNet's classes: `LOC_synset_mapping.txt`, `synset_words.txt` or the `meta.mat` of a development kit. Default:
+   * that in the folder or in the one above it, where all class folders are WordNet ids.
+   */
+  synsets?: string | undefined;
+  /**
+   * Labels of a folder that has pictures and no class folders: `ILSVRC2012_validation_ground_truth.txt`, or so of 2010, or
+   * `LOC_val_solution.csv`. Default: that in the folder or in the one above it.
+   */
+  labels?: string | undefined;
+}
+
+/**
+ * The classes of a folder by code unit: its folders, or as the labels say.
+ * @throws {DataError} where it has none, or a file about ImageNet's classes does not fit it
+ */
+export async function listClasses(root: string, options: ListingOptions): Promise<ListedClass[]> {
+  const folders = await classFolders(root);
+  const labels = folders.length > 0 ? undefined : (options.labels ?? (await besides(root, LABEL_FILES)));
+  if (folders.length === 0 && labels === undefined) throw unusable(root, 'there are no class folders in it');
+  if (folders.length > 0 && options.labels !== undefined)
+    throw unusable(root, `the labels ${options.labels} are of a folder without class folders`);
+  const synsets = await synsetsOf(root, folders, options.synsets);
+  if (labels !== undefined) return listFlat(root, labels, synsets);
+  const classes: ListedClass[] = [];
+  for (const folder of folders) {
+    classes.push({ name: nameOf(folder, synsets), ...(await filesIn(join(root, folder))) });
+  }
+  return classes;
+}
+
+async function synsetsOf(
+  root: string,
+  folders: readonly string[],
+  given: string | undefined,
+): Promise<Synsets | undefined> {
+  const path = given ?? (folders.every(isSynset) ? await besides(root, SYNSET_FILES) : undefined);
+  return path === undefined ? undefined : readSynsets(path);
+}
+
+function nameOf(id: string, synsets: Synsets | undefined): string {
+  if (synsets === undefined) return id;
+  const name = synsets.names.get(id);
+  if (name === undefined)
+    throw new DataError(`Expected name of synset ${id} in ${synsets.path} but received none`);
+  return name;
+}
+
+async function listFlat(root: string, labels: string, synsets: Synsets | undefined): Promise<ListedClass[]> {
+  const beside: readonly string[] = [...SYNSET_FILES, ...LABEL_FILES];
+  const files = (await list(root))
+    .filter((entry) => !entry.isDirectory() && !beside.includes(entry.name))
+    .map(({ name }) => join(root, name))
+    .sort();
+  const classes = new Map<string, string[]>();
+  (await readLabels(labels, files, synsets)).forEach((id, i) => {
+    const own = classes.get(id) ?? [];
+    own.push(files[i] ?? '');
+    classes.set(id, own);
+  });
+  return [...classes.entries()]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([id, own]) => ({ name: nameOf(id, synsets), files: own, unreadable: [] }));
+}
+
+export function unusable(root: string, reason: string, cause?: unknown): DataError {
+  return new DataError(
+    `Expected folder with a folder of pictures for each class but received ${root}: ${reason}`,
+    {
+      cause,
+    },
+  );
+}
+
+async function list(folder: string): Promise<Dirent[]> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  return entries.filter(({ name }) => !name.startsWith('.'));
+}
+
+/** By code unit. */
+async function classFolders(root: string): Promise<string[]> {
+  let entries: Dirent[];
+  try {
+    entries = await list(root);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') throw unusable(root, 'no such folder', error);
+    throw unusable(root, code === 'ENOTDIR' ? 'not a folder' : message, error);
+  }
+  const names: string[] = [];
+  for (const entry of entries) {
+    const linked = entry.isSymbolicLink() ? await stat(join(root, entry.name)).catch(() => entry) : entry;
+    if (linked.isDirectory()) names.push(entry.name);
+  }
+  return names.sort();
+}
+
+/** All but folders, in a folder and the folders in it, by code unit. Links are not followed, so no circle is. */
+async function filesIn(folder: string): Promise<Omit<ListedClass, 'name'>> {
+  let entries: Dirent[];
+  try {
+    entries = await list(folder);
+  } catch (error) {
+    return { files: [], unreadable: [{ file: folder, reason: reasonOf(error) }] };
+  }
+  const files: string[] = [];
+  const unreadable: SkippedFile[] = [];
+  for (const entry of entries) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) {
+      const inner = await filesIn(path);
+      for (const file of inner.files) files.push(file);
+      for (const one of inner.unreadable) unreadable.push(one);
+    } else files.push(path);
+  }
+  return { files: files.sort(), unreadable };
+}
+
+/**
+ * `Promise.all` of `work(item)`, with at most `limit` under way. After a failure none is begun, and it rejects when those under way
+ * have ended.
+ */
+export async function mapBounded<T, U>(
+  items: readonly T[],
+  limit: number,
+  work: (item: T, index: number) => Promise<U>,
+): Promise<U[]> {
+  const results: U[] = [];
+  const queue = items.entries();
+  const failures: unknown[] = [];
+  const worker = async () => {
+    for (const [i, item] of queue) {
+      if (failures.length > 0) return;
+      try {
+        results[i] = await work(item, i);
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: limit }, worker));
+  if (failures.length > 0) throw failures[0];
+  return results;
+}
