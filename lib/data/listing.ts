@@ -13,6 +13,11 @@ import {
   type Synsets,
 } from './imagenet.js';
 
+/**
+ * The names of a flat folder's pictures: what else lies there has no label. One that is broken has, so its content does not tell.
+ */
+const PICTURE = /\.(avif|gif|hei[cf]|jpe?g|png|svg|tiff?|webp)$/i;
+
 /** A class and what lies in its folder. */
 export interface ListedClass {
   name: string;
@@ -72,9 +77,8 @@ function nameOf(id: string, synsets: Synsets | undefined): string {
 }
 
 async function listFlat(root: string, labels: string, synsets: Synsets | undefined): Promise<ListedClass[]> {
-  const beside: readonly string[] = [...SYNSET_FILES, ...LABEL_FILES];
   const files = (await list(root))
-    .filter((entry) => !entry.isDirectory() && !beside.includes(entry.name))
+    .filter((entry) => !entry.isDirectory() && PICTURE.test(entry.name))
     .map(({ name }) => join(root, name))
     .sort();
   const classes = new Map<string, string[]>();
