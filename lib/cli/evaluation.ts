@@ -8,6 +8,7 @@ import { bestOf } from '../train/scores.js';
 import { openData } from './data.js';
 import { ErrorRates } from './error_rates.js';
 import type { EvalOptions } from './eval.js';
+import { expectWritable } from './folder.js';
 import { openModel } from './model.js';
 import { count, describeSkipped, percent, writeJson, writeLine, writeNote } from './output.js';
 
@@ -16,6 +17,7 @@ type Ensemble = [Classifier, ...Classifier[]];
 /** `alexnet eval`. What `--json` writes are the same bytes for the same models, pictures and threads. */
 export async function runEvaluation(options: EvalOptions): Promise<void> {
   const [path, ...others] = options.model;
+  await expectWritable({ '--confusion': options.confusion, '--errors': options.errors });
   const ensemble: Ensemble = [await openModel(path, options)];
   try {
     for (const other of others) ensemble.push(await openModel(other, options));

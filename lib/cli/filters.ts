@@ -19,10 +19,12 @@ export function addFilters(program: Command): void {
       examples(['alexnet filters --model runs/photos --out filters.png', 'of the last checkpoint']),
     )
     .action(async ({ model, out }: { model: string; out: string }) => {
+      const { expectWritable } = await import('./folder.js');
       const { openModel } = await import('./model.js');
       const { filtersPicture } = await import('../report/filters.js');
       const { readWhole } = await import('../models/parameters.js');
       const { writeAtomically } = await import('../io/atomic.js');
+      await expectWritable({ '--out': out });
       using classifier = await openModel(model, {});
       const { weight, columns } = classifier.model.firstConvolution;
       const picture = await filtersPicture(await readWhole(weight), weight.shape, { columns });

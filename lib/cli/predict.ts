@@ -4,6 +4,7 @@ import { reasonOf } from '../errors.js';
 import type { PicturePredictions } from '../report/predictions.js';
 import type { Classifier, Prediction } from '../train/classifier.js';
 import { addDeviceOptions, type DeviceOptions } from './device.js';
+import { expectWritable } from './folder.js';
 import { MODEL, openModel } from './model.js';
 import { examples, positiveInteger } from './options.js';
 import { percent, writeJson, writeLine, writeNote } from './output.js';
@@ -65,6 +66,7 @@ export function addPredict(program: Command): void {
       ),
     )
     .action(async (images: string[], options: PredictOptions) => {
+      await expectWritable({ '--picture': options.picture });
       using classifier = await openModel(options.model, options);
       const shown: PicturePredictions[] = [];
       for await (const result of predict(classifier, images, options)) {
