@@ -62,7 +62,10 @@ async function evaluateFolder(
     const rows = classes.map((name, label) => [name, ...guessed.row(label)]);
     await writeCsv(confusion, [['class', ...classes], ...rows]);
   }
-  if (errors !== undefined) await writeCsv(errors, [['file', 'class', 'guess', 'probability'], ...wrong]);
+  if (confusion !== undefined && !json) writeLine(`Saved ${confusion}`);
+  if (errors === undefined) return;
+  await writeCsv(errors, [['file', 'class', 'guess', 'probability'], ...wrong]);
+  if (!json) writeLine(`Saved ${errors}, of ${count(wrong.length)} pictures`);
 }
 
 function describe({ loss, top1, top5, skipped, perClass }: Evaluation): string[] {

@@ -204,7 +204,9 @@ describe('command line: from training to prediction', () => {
 
   it('eval draws what was confused', async () => {
     const args = ['eval', '--model', at('run/of/two'), '--data', at('val'), '--confusion'];
-    expect((await alexnet([...args, at('confusion.PNG')])).status).to.equal(0);
+    const drawn = await alexnet([...args, at('confusion.PNG'), '--errors', at('few.csv')]);
+    expect(drawn.status).to.equal(0);
+    expect(drawn.stdout).to.match(/\nSaved .*confusion\.PNG\nSaved .*few\.csv, of \d+ pictures\n$/);
     expect((await sharp(at('confusion.PNG')).metadata()).format).to.equal('png');
     expectError(
       await alexnet([...args, at('nowhere/confusion.png')]),
