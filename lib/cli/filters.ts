@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { MODEL } from './model.js';
-import { examples } from './options.js';
+import { examples, fileEndingIn } from './options.js';
 import { writeLine } from './output.js';
 
 export function addFilters(program: Command): void {
@@ -12,7 +12,7 @@ export function addFilters(program: Command): void {
         "first's above, the second's below.",
     )
     .requiredOption(...MODEL)
-    .requiredOption('--out <file>', 'PNG')
+    .requiredOption('--out <file>', '.png', fileEndingIn('.png'))
     .option('--verbose', 'stack trace of errors')
     .addHelpText(
       'after',
