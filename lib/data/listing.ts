@@ -47,7 +47,13 @@ export interface ListingOptions {
 export async function listClasses(root: string, options: ListingOptions): Promise<ListedClass[]> {
   const folders = await classFolders(root);
   const labels = folders.length > 0 ? undefined : (options.labels ?? (await besides(root, LABEL_FILES)));
-  if (folders.length === 0 && labels === undefined) throw unusable(root, 'there are no class folders in it');
+  if (folders.length === 0 && labels === undefined) {
+    const pictures = (await list(root)).some(({ name }) => PICTURE.test(name));
+    const why = pictures
+      ? `, and no labels for its pictures in it or in the folder above it (${LABEL_FILES.join(', ')}): "alexnet prepare --labels" takes those of another place`
+      : '';
+    throw unusable(root, `there are no class folders in it${why}`);
+  }
   if (folders.length > 0 && options.labels !== undefined)
     throw unusable(root, `the labels ${options.labels} are of a folder without class folders`);
   const synsets = await synsetsOf(root, folders, options.synsets);
