@@ -23,6 +23,8 @@ const WRONG_USAGE: readonly [args: string, message: RegExp][] = [
   ['train --threads 0', /'--threads <n>' argument '0' is invalid/],
   ['train --threads 1025', /Expected integer from 1 to 1024/],
   ['train --preset vgg', /Allowed choices are paper, krizhevsky2012, dansuh17/],
+  ['train --schedule 5,3', /'5,3' is invalid. Expected constant, .* or ascending epochs such as/],
+  ['train --schedule 5,5', /'5,5' is invalid/],
   ['train --init xavier', /Allowed choices are paper, .*he, pytorch/],
   ['train --optimizer lion', /Allowed choices are adam, sgd/],
   [
