@@ -16,11 +16,11 @@ export async function runPrepare(options: PrepareOptions): Promise<void> {
     onSkip: ({ reason }) => writeNote(`Left out: ${reason}`),
   }).finally(() => bar.close());
   if (json) return writeJson({ out, ...prepared });
-  const { pictures, bytes, skipped } = prepared;
+  const { pictures, added, bytes, skipped } = prepared;
   const { size } = source.decoding;
   const kind = raw ? 'raw' : `JPEG of quality ${quality}`;
   writeLine(
-    `Saved ${out}: ${count(pictures)} pictures of ${size} × ${size} pixels, ${kind}, ${count(Math.round(bytes / pictures))} bytes each`,
+    `${added === 0 ? `Nothing was left to do for ${out}` : `Saved ${out}`}: ${count(pictures)} pictures of ${size} × ${size} pixels, ${kind}, ${count(Math.round(bytes / pictures))} bytes each`,
   );
   for (const line of describeSkipped(skipped)) writeLine(line);
 }

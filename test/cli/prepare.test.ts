@@ -26,7 +26,7 @@ describe('command line: prepared pictures, ImageNet, CIFAR-10', function () {
     expect(raw.status).to.equal(0);
     expect(raw.stderr).to.match(/^Left out: .*red\/cut\.jpg could not be decoded: [^\n]*\n$/);
     expect(jsonLines(raw.stdout)).to.deep.equal([
-      { out: at('raw'), pictures: 18, bytes: 18 * 196608, skipped: 1 },
+      { out: at('raw'), pictures: 18, added: 18, bytes: 18 * 196608, skipped: 1 },
     ]);
     await unlink(at('train/red/cut.jpg'));
     const straight = await train('train', 'runs/source', '--val', at('val'));
@@ -41,6 +41,8 @@ describe('command line: prepared pictures, ImageNet, CIFAR-10', function () {
     expect(words.stdout).to.match(
       /^Saved .*jpeg: 6 pictures of 256 × 256 pixels, JPEG of quality 80, [\d,]+ bytes each\n$/,
     );
+    const again = await alexnet(['prepare', '--data', at('val'), '--out', at('jpeg'), '--quality', '80']);
+    expect(again.stdout).to.match(/^Nothing was left to do for .*jpeg: 6 pictures/);
     const measured = await alexnet(['eval', '--model', at('runs/raw'), '--data', at('jpeg'), '--json']);
     expect(jsonLines(measured.stdout)[0]).to.include({ skipped: 0 });
     const stats = await alexnet(['stats', '--data', at('raw'), '--json']);
