@@ -111,6 +111,11 @@ describe('command line: prepared pictures, ImageNet, CIFAR-10', function () {
     expect(jsonLines((await alexnet(['stats', '--data', at('cifar'), '--json'])).stdout)[0]).to.include({
       pictures: 8,
     });
+    expectError(
+      await alexnet(['prepare', '--data', at('cifar'), '--out', at('none')]),
+      1,
+      /it is CIFAR-10's binary version, which train, eval and stats take/,
+    );
     await writeFile(at('cifar/data_batch_2.bin'), record(0, 1).subarray(1));
     expectError(
       await train('cifar', 'runs/none'),
