@@ -130,6 +130,11 @@ describe('command line: prepared pictures, ImageNet, CIFAR-10', function () {
     expect((await prepare('--raw', '--quality', '90')).status).to.equal(2);
     expect((await prepare('--quality', '101')).status).to.equal(2);
     await writeFile(at('train/red/cut.jpg'), await truncatedJpeg());
+    expectError(
+      await alexnet(['prepare', '--data', at('jpeg'), '--out', at('bad')]),
+      1,
+      /Expected pictures as they are for --data but received .*jpeg, which was prepared/,
+    );
     expectError(await prepare('--strict'), 1, /red\/cut\.jpg could not be decoded/);
     expectError(await prepare('--synsets', at('none')), 1, /Expected file of synsets for .*none/);
     expectError(
