@@ -1,3 +1,4 @@
+import { ArgumentError, expected } from '../errors.js';
 import { writeAtomically } from '../io/atomic.js';
 import { writeCsv } from '../io/csv.js';
 import { Confusion, confusionPicture } from '../report/confusion.js';
@@ -20,7 +21,14 @@ export async function runEvaluation(options: EvalOptions): Promise<void> {
   await expectWritable({ '--confusion': options.confusion, '--errors': options.errors });
   const ensemble: Ensemble = [await openModel(path, options)];
   try {
-    for (const other of others) ensemble.push(await openModel(other, options));
+    const [{ classes }] = ensemble;
+    for (const other of others) {
+      const classifier = await openModel(other, options);
+      ensemble.push(classifier);
+      if (JSON.stringify(classifier.classes) === JSON.stringify(classes)) continue;
+      const what = `classes [${classes.join(', ')}], as ${path} has,`;
+      throw new ArgumentError(expected(what, other, classifier.classes));
+    }
     await evaluateFolder(ensemble, options);
   } finally {
     for (const classifier of ensemble) classifier.dispose();

@@ -198,7 +198,7 @@ describe('command line: from training to prediction', () => {
     expectError(
       await alexnet(['eval', ...models, '--data', at('val')]),
       1,
-      /^error: Expected classes \[blue, red\], as the first model has, for another model but received \[green, red\]\n/,
+      /^error: Expected classes \[blue, red\], as \S*run\/of\/two has, for \S*other\.safetensors but received \[green, red\]\n/,
     );
   });
 
