@@ -32,7 +32,7 @@ describe('prepare', () => {
   it('stores raw pictures that are, to the byte, those of the source', async () => {
     const done: number[] = [];
     const options = { store: 'raw', onPicture: (count: number) => done.push(count) } as const;
-    expect(await prepared(options)).to.deep.equal({ pictures: 4, bytes: 4 * 196608, skipped: 0 });
+    expect(await prepared(options)).to.deep.equal({ pictures: 4, added: 4, bytes: 4 * 196608, skipped: 0 });
     expect(done).to.deep.equal([1, 2, 3, 4]);
     const [source, out] = [await ImageFolder.open(at('source')), await ImageFolder.open(at('out'))];
     expect(out.classes).to.deep.equal(['ants', 'bees']);
