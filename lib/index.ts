@@ -69,7 +69,16 @@ export { optimizerOf, scheduleOf } from './train/from_recipe.js';
 export { ModelFile, saveModelFile } from './train/model_file.js';
 export type { ModelInfo } from './train/model_info.js';
 export type { Preprocessing } from './train/preprocessing.js';
-export { type Augmentation, RECIPES, type Recipe, type RecipeName, recipeFor } from './train/recipes.js';
+export {
+  type Augmentation,
+  type MeanKind,
+  type OptimizerName,
+  RECIPES,
+  type Recipe,
+  type RecipeName,
+  recipeFor,
+  type ScheduleSettings,
+} from './train/recipes.js';
 export { loadStatistics, saveStatistics } from './train/statistics_file.js';
 export { exportTorch, type Imported, type ImportOptions, importTorch } from './train/torch_files.js';
 export { type Resumed, Trainer } from './train/trainer.js';
