@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { machine } from '../lib/bench/machine.js';
 import { Device } from '../lib/device.js';
-import { type HostTime, measureLaunches } from './launches.js';
-import { machine } from './machine.js';
+import { measureLaunches } from './launches.js';
+import { hostTimes } from './tables.js';
 
 const [CONVS, STEPS] = [1000, 20];
 
@@ -22,16 +23,11 @@ export async function printLaunches(json: boolean): Promise<void> {
   await import(preload.href);
   const times = await measureLaunches(Device.get('cuda'), CONVS, STEPS);
   if (json) {
-    console.log(JSON.stringify({ machine: machine(), launches: times }));
+    console.log(JSON.stringify({ machine: machine(Device.get('cuda')), launches: times }));
     return;
   }
-  console.table({ 'conv2d, µs': rounded(times.conv2d), 'training step, µs': rounded(times.trainingStep) });
-}
-
-function rounded({ enqueueUs, launchUs, wallUs }: HostTime) {
-  return {
-    'enqueued by JavaScript': Number(enqueueUs.toFixed(1)),
-    'launched by the stream': launchUs === null ? 'unknown' : Number(launchUs.toFixed(1)),
-    'until done': Number(wallUs.toFixed(1)),
-  };
+  console.table({
+    'conv2d, µs': hostTimes(times.conv2d),
+    'training step, µs': hostTimes(times.trainingStep),
+  });
 }

@@ -1,107 +1,171 @@
-import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { Command, Option } from 'commander';
+import { type Machine, machine } from '../lib/bench/machine.js';
+import { measureNetwork, type NetworkRow, networkTrials } from '../lib/bench/network.js';
+import { runJson } from '../lib/bench/processes.js';
+import { describeMachine } from '../lib/bench/tables.js';
+import type { DeviceChoice, Trial } from '../lib/bench/trial.js';
+import { addDeviceOptions, changedConvolutions, type DeviceOptions, openDevice } from '../lib/cli/device.js';
+import { positiveInteger, positiveIntegers, positiveNumber } from '../lib/cli/options.js';
+import { writeAtomically } from '../lib/io/atomic.js';
+import { type Change, compare, printChanges } from './compare.js';
+import type { HostReport } from './host.js';
+import type { InputReport } from './input.js';
 import { printLaunches } from './launches_simulated.js';
-import { machine } from './machine.js';
-import { type Result, runTrial, type Trial } from './network.js';
+import type { LayersReport } from './layers.js';
+import { PEER_NAMES, type PeerName, peersOf, torchLayers } from './peers.js';
+import { printReport } from './tables.js';
 
-/**
- * `npm run bench [-- --json] [--peers torch]`: the whole network, `paper` preset, 227 pixels. Each trial has a process
- * of its own; a peer's follows ours at once, so that both see the same machine. `--launches`: what operations cost on
- * the host, on the simulator of CUDA with its arithmetic off.
- */
-const TRIALS: readonly Trial[] = [
-  { kind: 'train', batch: 128, steps: 8 },
-  { kind: 'infer', batch: 128, steps: 10 },
-  { kind: 'infer', batch: 1, steps: 100 },
-];
+/** `npm run bench`: see bench/README.md. */
+const PARTS = ['layers', 'network', 'host', 'input', 'scaling'] as const;
+type Part = (typeof PARTS)[number];
 
-interface Row {
-  trial: Trial;
-  ours: Result;
-  /** PyTorch in eager mode. */
-  torch?: Result;
+export interface Report extends Partial<LayersReport>, Partial<Record<Trial['kind'], readonly NetworkRow[]>> {
+  readonly machine: Machine;
+  readonly host?: HostReport;
+  readonly input?: InputReport;
+  readonly scaling?: Readonly<Record<Trial['kind'], readonly NetworkRow[]>>;
+  readonly changes?: readonly Change[];
 }
 
-const { values } = parseArgs({
-  options: {
-    json: { type: 'boolean', default: false },
-    peers: { type: 'string' },
-    trial: { type: 'string' },
-    launches: { type: 'boolean', default: false },
-  },
-});
-
-if (values.trial !== undefined) {
-  runTrial(JSON.parse(values.trial) as Trial).then((result) => console.log(JSON.stringify(result)));
-} else if (values.launches) {
-  printLaunches(values.json);
-} else {
-  const rows = TRIALS.map((trial): Row => {
-    const ours = measure(trial);
-    return values.peers === 'torch' ? { trial, ours, torch: measureTorch(trial) } : { trial, ours };
-  });
-  if (values.json) printJson(rows);
-  else printTable(rows);
+interface Options extends DeviceOptions {
+  full?: boolean;
+  only?: Part;
+  batch: number[];
+  rounds: number;
+  seconds: number;
+  repeats: number;
+  peers: PeerName[];
+  compare?: string;
+  out?: string;
+  json?: boolean;
+  launches?: boolean;
 }
 
-function measure(trial: Trial): Result {
-  const self = fileURLToPath(import.meta.url);
-  return run(process.execPath, [...process.execArgv, self, '--trial', JSON.stringify(trial)]);
+const REPORT = fileURLToPath(new URL('./report.json', import.meta.url));
+const SCALED_BATCHES = [16, 32, 64, 128, 256];
+const SCALED_THREADS = [1, 2];
+
+const command = new Command('bench')
+  .description('Measures; without --full or --only the whole network. See bench/README.md.')
+  .option('--full', 'every part')
+  .addOption(new Option('--only <part>', 'one part').choices(PARTS))
+  .option(
+    '--batch <sizes>',
+    'pictures a step; layers, input and threads take the first',
+    positiveIntegers,
+    [128, 32, 1],
+  )
+  .option('--rounds <n>', 'trials of each', positiveInteger, 3)
+  .option('--seconds <s>', 'at most so long a trial measures after its first steps', positiveNumber, 3)
+  .option('--repeats <n>', 'of each layer', positiveInteger, 10)
+  .addOption(
+    new Option('--peers <names>', 'measured beside, if installed: torch, onnxruntime')
+      .argParser((text) => text.split(',').map(expectPeer))
+      .default([]),
+  )
+  .option('--compare <file>', "another run's report: what changed, and whether by more than the spread")
+  .option(
+    '--out <file>',
+    'where the report is written, as JSON (default: bench/report.json, or nowhere with --json)',
+  )
+  .option('--json', 'the report on stdout, and nothing else there')
+  .option('--launches', 'only what operations cost on the host, on the simulator of CUDA');
+addDeviceOptions(command);
+
+function expectPeer(name: string): PeerName {
+  const peer = PEER_NAMES.find((known) => known === name);
+  if (peer === undefined)
+    throw new Error(`Expected ${PEER_NAMES.join(' or ')} for --peers but received ${name}`);
+  return peer;
 }
 
-/** `NODE_CUDNN_TEST_PYTHON` names a Python with PyTorch. */
-function measureTorch({ kind, batch, steps }: Trial): Result {
-  const script = fileURLToPath(new URL('peers/alexnet_torch.py', import.meta.url));
-  return run(process.env.NODE_CUDNN_TEST_PYTHON ?? 'python3', [script, kind, String(batch), String(steps)]);
-}
-
-function run(command: string, args: readonly string[]): Result {
-  const child = spawnSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
-  if (child.status !== 0) {
-    throw new Error(`Expected exit code 0 for ${command} ${args.join(' ')} but received ${child.status}`);
+async function run(options: Options): Promise<void> {
+  const { json = false } = options;
+  const out = options.out ?? (json ? undefined : REPORT);
+  const old =
+    options.compare === undefined ? undefined : (JSON.parse(readFileSync(options.compare, 'utf8')) as Report);
+  const measured = await measure(options, (line) => console.error(line));
+  const report: Report = old === undefined ? measured : { ...measured, changes: compare(old, measured) };
+  if (out !== undefined)
+    await writeAtomically(out, (file) => file.writeFile(`${JSON.stringify(report, null, 1)}\n`));
+  if (json) {
+    console.log(JSON.stringify(report));
+    return;
   }
-  return JSON.parse(child.stdout) as Result;
+  printReport(report);
+  if (old === undefined) return;
+  console.log(`before: ${describeMachine(old.machine)}`);
+  printChanges(report.changes ?? []);
 }
 
-function printJson(rows: readonly Row[]): void {
-  const of = (kind: Trial['kind']) =>
-    rows
-      .filter(({ trial }) => trial.kind === kind)
-      .map(({ ours, torch }) => (torch === undefined ? ours : { ...ours, torch }));
-  console.log(JSON.stringify({ machine: machine(), train: of('train'), infer: of('infer') }));
-}
-
-function printTable(rows: readonly Row[]): void {
-  const facts = Object.entries(machine()).map(([name, value]) => `${name}: ${value}`);
-  console.log(facts.join(', '));
-  console.table(
-    rows.map(({ trial, ours, torch }) => ({
-      what: trial.kind === 'train' ? 'training' : 'inference',
-      batch: trial.batch,
-      'images/s': rounded(ours.imagesPerSecond),
-      'median ms': rounded(ours.stepMs.median),
-      'peak resident GB': rounded(ours.peakResidentBytes / 1e9, 2),
-      ...(torch === undefined
-        ? {}
-        : {
-            'PyTorch images/s': rounded(torch.imagesPerSecond),
-            ratio: rounded(ours.imagesPerSecond / torch.imagesPerSecond, 2),
-            'PyTorch GB': rounded(torch.peakResidentBytes / 1e9, 2),
-          }),
-    })),
-  );
-  for (const { trial, ours } of rows) {
-    const { name, ms } = ours.longestCall;
-    console.log(`longest native call, ${trial.kind} ${trial.batch}: ${name} ${rounded(ms, 2)} ms`);
-    if (ours.eventLoopDelayMs === undefined) continue;
-    const { idle, training, resolution } = ours.eventLoopDelayMs;
-    console.log(
-      `event-loop delay p99 (resolution ${resolution} ms): idle ${rounded(idle)} ms, training ${rounded(training)} ms`,
-    );
+async function measure(options: Options, tell: (line: string) => void): Promise<Report> {
+  const { rounds, seconds, repeats, threads, full = false, only } = options;
+  const device = openDevice(options);
+  const [batch = 1] = options.batch;
+  const choice: DeviceChoice = {
+    device: device.name,
+    ...(threads === undefined ? {} : { threads }),
+    ...changedConvolutions(options),
+  };
+  const peers = peersOf(options.peers, device.name);
+  const isWanted = (part: Part) => full || part === (only ?? 'network');
+  let report: Report = { machine: machine(device) };
+  if (isWanted('network')) {
+    const trials = networkTrials(options.batch, { seconds, ...choice });
+    report = { ...report, ...(await measureNetwork({ trials, rounds, peers, tell })) };
   }
+  const part = <T>(name: Part, given: object): Promise<T> => {
+    tell(`${name} …`);
+    return runJson<T>([
+      process.execPath,
+      ...process.execArgv,
+      program,
+      name,
+      JSON.stringify({ ...choice, ...given }),
+    ]);
+  };
+  if (isWanted('layers')) {
+    const measured = await part<LayersReport>('layers', { batch, repeats });
+    report = { ...report, ...measured };
+    if (options.peers.includes('torch') && device.name.startsWith('cpu')) {
+      const torch = await torchLayers(batch, repeats);
+      const layers = measured.layers.map((row) => {
+        const torchMs = row.batch === batch ? torch[row.layer]?.[row.pass] : undefined;
+        return torchMs === undefined ? row : { ...row, torchMs };
+      });
+      report = { ...report, layers };
+    }
+  }
+  if (isWanted('host'))
+    report = { ...report, host: await part('host', { rounds, calls: Math.min(10_000, 1000 * repeats) }) };
+  if (isWanted('input'))
+    report = {
+      ...report,
+      input: await part('input', { batch, steps: repeats, rounds, pictures: Math.min(256, 32 * repeats) }),
+    };
+  if (isWanted('scaling')) {
+    const trials = scalingTrials(options.batch, { seconds, ...choice });
+    report = { ...report, scaling: await measureNetwork({ trials, rounds, tell }) };
+  }
+  return report;
 }
 
-function rounded(value: number, digits = 1): number {
-  return Number(value.toFixed(digits));
+const program = fileURLToPath(new URL('./program.ts', import.meta.url));
+
+/** Threads with the first batch, and batches with all threads. */
+function scalingTrials(
+  [first = 1, ...others]: readonly number[],
+  options: Pick<Trial, 'seconds'> & DeviceChoice,
+): Trial[] {
+  const batches = others.length === 0 ? [first] : SCALED_BATCHES;
+  const withThreads = options.device?.startsWith('cpu')
+    ? SCALED_THREADS.flatMap((threads) => networkTrials([first], { ...options, threads }))
+    : [];
+  return [...withThreads, ...networkTrials(batches, options)].map((trial) => ({ ...trial, trace: false }));
 }
+
+const { launches, ...options } = command.parse().opts<Options>();
+if (launches) await printLaunches(options.json === true);
+else await run(options);

@@ -61,6 +61,8 @@ class GraphNode implements GraphLink {
 
   constructor(
     readonly op: string,
+    /** What spans of its backward carry, as those of its forward do. */
+    readonly label: string,
     /** For each input the operation that made it, the leaf that wants a gradient, or nothing. */
     readonly inputs: readonly (GraphNode | Tensor | undefined)[],
     readonly tape: Tape,
@@ -93,7 +95,7 @@ class GraphNode implements GraphLink {
   gradients(dy: Tensor): readonly (Tensor | null)[] {
     const { backward } = this;
     const needs = this.inputs.map((input) => input !== undefined);
-    const gradients = noGrad(() => tidy(() => backward(dy, needs)));
+    const gradients = dy.device.labelled(this.label, () => noGrad(() => tidy(() => backward(dy, needs))));
     this.#free();
     return gradients;
   }
@@ -129,7 +131,7 @@ export function record(
     return input?.requiresGrad ? input : undefined;
   });
   const tape = new Tape();
-  output.link = new GraphNode(op, edges, tape, keepFor(tape));
+  output.link = new GraphNode(op, output.device.label, edges, tape, keepFor(tape));
   return output;
 }
 

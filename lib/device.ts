@@ -1,7 +1,7 @@
 import { expectBoolean, expectInteger, expectMembers, expectObject, expectString } from './check.js';
 import { cudaReport } from './cuda.js';
 import { ArgumentError, DeviceError, expected } from './errors.js';
-import { cpuBackend, cudaBackend, type MemoryStats, type NativeBackend } from './native.js';
+import { cpuBackend, cudaBackend, type MemoryStats, type NativeBackend, type Span } from './native.js';
 
 export const CONVOLUTION_DEFAULTS = { tf32: true, deterministic: false, autotune: false } as const;
 
@@ -20,6 +20,8 @@ export class Device {
   #threads: number | undefined;
   #convolutions: Required<ConvolutionOptions> = CONVOLUTION_DEFAULTS;
   #facts: Readonly<Record<string, string>> | undefined;
+  #tracing = false;
+  #label = '';
 
   private static readonly known = new Map<string, Device>();
 
@@ -60,6 +62,43 @@ export class Device {
     return this.backend.memory(this.index);
   }
 
+  /** Whether operations that are enqueued from now on leave spans, to be taken now and then. @internal */
+  trace(on: boolean): void {
+    this.backend.trace(this.index, on);
+    this.#tracing = on;
+  }
+
+  /**
+   * The spans of operations that were enqueued before, once, in their order.
+   * @internal
+   * @throws {OperationError} as `synchronize()` does
+   */
+  async takeSpans(): Promise<Span[]> {
+    await this.synchronize();
+    return this.backend.takeSpans(this.index);
+  }
+
+  /** That of the operations that are enqueued now. @internal */
+  get label(): string {
+    return this.#label;
+  }
+
+  /** Spans of the operations that `body` enqueues carry that label. @internal */
+  labelled<T>(label: string, body: () => T): T {
+    if (!this.#tracing) return body();
+    const before = this.#label;
+    const set = (text: string) => {
+      this.#label = text;
+      this.backend.label(this.index, text);
+    };
+    set(label);
+    try {
+      return body();
+    } finally {
+      set(before);
+    }
+  }
+
   /** Gives the memory back that is kept for the next tensors. */
   emptyCache(): void {
     this.backend.emptyCache(this.index);
@@ -85,6 +124,7 @@ export class Device {
       ...facts,
       ...(this.#threads === undefined ? {} : { threads: String(this.#threads) }),
       ...(forced === undefined ? {} : { conv2d: forced }),
+      ...(this.#convolutions.autotune ? { autotune: 'on' } : {}),
     };
   }
 
@@ -106,8 +146,8 @@ export class Device {
   }
 
   /**
-   * How a CUDA device computes convolutions from now on; what is not named stays as it is.
-   * @throws {ArgumentError} for another device, another option, or what is not true or false
+   * How this device computes convolutions from now on; what is not named stays as it is. A CPU has `autotune` only.
+   * @throws {ArgumentError} for an option that this device does not have, or what is not true or false
    */
   setConvolutions(options: ConvolutionOptions): void {
     const { tf32, deterministic, autotune } = expectMembers('options', options, CONVOLUTION_OPTIONS);
@@ -117,11 +157,9 @@ export class Device {
         .map(([name, value]) => [name, expectBoolean(name, value)] as const),
     );
     if (Object.keys(given).length === 0) return;
-    if (!this.#isCuda) {
-      throw new ArgumentError(
-        `Expected CUDA device for ${Object.keys(given).join(', ')} but received ${this.name}`,
-      );
-    }
+    const ofCuda = Object.keys(given).filter((name) => name !== 'autotune');
+    if (!this.#isCuda && ofCuda.length > 0)
+      throw new ArgumentError(`Expected CUDA device for ${ofCuda.join(', ')} but received ${this.name}`);
     this.#setOptions(given);
     this.#convolutions = { ...this.#convolutions, ...given };
   }
@@ -159,18 +197,18 @@ export class Device {
   }
 }
 
-/** How a CUDA device computes convolutions. */
+/** How a device computes convolutions. */
 export interface ConvolutionOptions {
   /**
-   * Whether factors may be rounded to TF32, ten bits of fraction, on GPUs whose tensor cores do so. Default: true, as
+   * CUDA: whether factors may be rounded to TF32, ten bits of fraction, on GPUs whose tensor cores do so. Default: true, as
    * PyTorch's convolutions have it.
    */
   tf32?: boolean;
-  /** Whether equal inputs must give equal bits. Default: false. */
+  /** CUDA: whether equal inputs must give equal bits. Default: false. */
   deterministic?: boolean;
   /**
-   * Whether each convolution's first call times the plans that cuDNN offers on the real shapes and keeps the fastest.
-   * Default: false, the plan that cuDNN expects to be the fastest.
+   * Whether each convolution's first call times the implementations (of CUDA: the plans that cuDNN offers) on the real
+   * shapes and keeps the fastest. Default: false, the one that a table names (the plan that cuDNN expects to be fastest).
    */
   autotune?: boolean;
 }

@@ -96,6 +96,18 @@ export interface AdamParams {
   step: number;
 }
 
+/** What an operation took of its device's time, on the clock of `process.hrtime`. */
+export interface Span {
+  readonly op: string;
+  /** That of `label`. */
+  readonly label: string;
+  /** Which implementation computed; empty where there is only one. */
+  readonly implementation: string;
+  readonly enqueuedNs: number;
+  readonly startNs: number;
+  readonly endNs: number;
+}
+
 /**
  * A backend's addon. Operations take the handles of their inputs and outputs in the order of native/core/ops.h,
  * enqueue and return.
@@ -123,6 +135,11 @@ export interface NativeBackend {
   failAllocation(device: number, workspace: boolean, count: number): void;
   queued(device: number): number;
   setOption(device: number, name: string, value: number): void;
+  trace(device: number, on: boolean): void;
+  /** What spans of operations that are enqueued from now on carry. */
+  label(device: number, text: string): void;
+  /** What was traced before the last synchronize, once. */
+  takeSpans(device: number): Span[];
   /** What autotune chose: implementations by what they serve. */
   choices(device: number): Record<string, string>;
   choose(device: number, choices: Readonly<Record<string, string>>): void;

@@ -40,6 +40,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'version',
     'errors',
   ],
+  bench: ['models', 'ops', 'optim', 'autograd', 'tensor', 'device', 'native', 'scope', 'version', 'errors'],
   report: ['check', 'errors'],
   index: ['*'],
   cli: ['*'],

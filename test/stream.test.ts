@@ -392,7 +392,7 @@ describe('stream', () => {
   it('refuses how to compute on a GPU', () => {
     expect(() => cpu.setConvolutions({ tf32: false, autotune: true })).to.throw(
       ArgumentError,
-      'Expected CUDA device for tf32, autotune but received cpu:0',
+      'Expected CUDA device for tf32 but received cpu:0',
     );
   });
 

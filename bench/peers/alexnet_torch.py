@@ -1,8 +1,9 @@
 """AlexNet (paper preset: 227 pixels, groups, LRN inside each column) in PyTorch, for comparison on the same machine.
 
-  python bench/peers/alexnet_torch.py train|infer BATCH STEPS [--compile] [--channels-last] [--device cuda]
+  python bench/peers/alexnet_torch.py train|infer BATCH STEPS [--seconds S] [--threads N] [--compile]
+      [--channels-last] [--device cuda]
 
-Prints one JSON object, as `npm run bench -- --json` does for a trial. PyTorch is not a dependency of this package.
+STEPS are measured at most, and none begins after S seconds. Prints one JSON object. PyTorch is not a dependency of this package.
 """
 import argparse
 import json
@@ -42,11 +43,15 @@ def main():
     parser.add_argument('kind', choices=['train', 'infer'])
     parser.add_argument('batch', type=int)
     parser.add_argument('steps', type=int)
+    parser.add_argument('--seconds', type=float, default=float('inf'))
+    parser.add_argument('--threads', type=int)
     parser.add_argument('--compile', action='store_true')
     parser.add_argument('--channels-last', action='store_true')
     parser.add_argument('--device', default='cpu')
     args = parser.parse_args()
     torch.manual_seed(0)
+    if args.threads is not None:
+        torch.set_num_threads(args.threads)
     net = alexnet().to(args.device)
     x = torch.randn(args.batch, 3, 227, 227, device=args.device)
     labels = torch.arange(args.batch, device=args.device) % 1000
@@ -72,14 +77,15 @@ def main():
     for _ in range(2):
         step()
     times = []
-    for _ in range(args.steps):
+    end = time.perf_counter() + args.seconds
+    while not times or (len(times) < args.steps and time.perf_counter() < end):
         start = time.perf_counter()
         step()
         times.append((time.perf_counter() - start) * 1000)
     print(json.dumps({
         'batch': args.batch,
         'imagesPerSecond': args.batch / statistics.median(times) * 1000,
-        'stepMs': {'median': statistics.median(times)},
+        'stepMs': {'median': statistics.median(times), 'p99': sorted(times)[min(len(times) - 1, int(len(times) * 0.99))]},
         'peakResidentBytes': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         'torch': torch.__version__,
         'threads': torch.get_num_threads(),

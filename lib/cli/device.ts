@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { CONVOLUTION_DEFAULTS, type ConvolutionOptions, Device } from '../device.js';
+import { recall } from './autotune.js';
 import { threads } from './options.js';
 
 export interface DeviceOptions extends ConvolutionOptions {
@@ -14,17 +15,30 @@ export function addDeviceOptions(command: Command): Command {
     .option('--threads <n>', 'of each operation on a CPU (default: all cores)', threads)
     .option('--no-tf32', 'CUDA: convolutions of unrounded float32 (default: TF32 where the GPU has it)')
     .option('--deterministic', 'CUDA: convolutions that give equal bits for equal inputs')
-    .option('--autotune', 'CUDA: for each convolution the fastest of the plans that cuDNN offers, measured');
+    .option(
+      '--autotune',
+      'for each convolution the fastest implementation, measured at its first call and remembered on disk',
+    );
 }
 
-/** @throws {DeviceError} {@link ArgumentError} where options of CUDA are given for a CPU */
+/**
+ * With `autotune` it has what earlier commands chose.
+ * @throws {DeviceError} {@link ArgumentError} where options of CUDA are given for a CPU
+ */
 export function openDevice({ device: name, threads, ...given }: DeviceOptions): Device {
   const device = Device.get(name);
   if (threads !== undefined) device.setThreads(threads);
-  const options = ['tf32', 'deterministic', 'autotune'] as const;
-  const changed = options
-    .map((option) => [option, given[option] ?? CONVOLUTION_DEFAULTS[option]] as const)
-    .filter(([option, value]) => value !== CONVOLUTION_DEFAULTS[option]);
-  if (changed.length > 0) device.setConvolutions(Object.fromEntries(changed));
+  device.setConvolutions(changedConvolutions(given));
+  if (given.autotune) recall(device);
   return device;
+}
+
+/** Without those that are as they are by default, which a CPU does not have. */
+export function changedConvolutions(given: ConvolutionOptions): ConvolutionOptions {
+  const options = ['tf32', 'deterministic', 'autotune'] as const;
+  return Object.fromEntries(
+    options
+      .map((option) => [option, given[option] ?? CONVOLUTION_DEFAULTS[option]] as const)
+      .filter(([option, value]) => value !== CONVOLUTION_DEFAULTS[option]),
+  );
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
 import type { Command } from 'commander';
+import { cpuFeatures } from '../bench/machine.js';
 import { type CudaReport, cudaReport } from '../cuda.js';
 import { reasonOf } from '../errors.js';
 import { cpuBackend } from '../native.js';
@@ -40,9 +41,6 @@ export interface DoctorReport {
   };
   cuda: CudaReport;
 }
-
-const FEATURES =
-  /^(sse4_2|avx|avx2|avx_vnni|fma|avx512(f|bw|vl|dq|_vnni|_bf16|_fp16)|amx_(tile|int8|bf16|fp16)|asimd|sve2?)$/;
 
 export function addDoctor(program: Command): void {
   program
@@ -107,15 +105,6 @@ function platform(): string {
   const { header } = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
   const glibc = header?.glibcVersionRuntime;
   return [process.platform, process.arch, ...(glibc === undefined ? [] : [`glibc ${glibc}`])].join(' ');
-}
-
-function cpuFeatures(): string[] | null {
-  try {
-    const [, flags] = /^(?:flags|Features)\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8')) ?? [];
-    return flags?.split(' ').filter((flag) => FEATURES.test(flag)) ?? null;
-  } catch {
-    return null;
-  }
 }
 
 function describe({ node, platform, cpu, addon, onednn, cuda }: DoctorReport): string[] {

@@ -2,7 +2,6 @@ import { basename, resolve } from 'node:path';
 import type { Judgement } from '../train/evaluate.js';
 import { ModelFile } from '../train/model_file.js';
 import { rankOf } from '../train/scores.js';
-import { parseTrainingState } from '../train/training_state.js';
 
 /** Fractions of 0…1. */
 export interface ErrorRateRow {
@@ -77,10 +76,7 @@ function rate(fraction: number): string {
   return `${(100 * fraction).toFixed(1)}%`;
 }
 
-/** Checkpoints know what they started from; files of weights alone do not. */
 async function wasPretrained(file: string): Promise<boolean> {
   await using model = await ModelFile.open(file);
-  const { training } = model.info;
-  if (training === undefined) return false;
-  return typeof parseTrainingState(training, model.path).notes?.from === 'string';
+  return typeof model.info.notes?.from === 'string';
 }

@@ -3,6 +3,8 @@ import { inspect } from 'node:util';
 import { Command, CommanderError } from 'commander';
 import { NodeCudnnError } from '../errors.js';
 import { packageVersion } from '../version.js';
+import { remember } from './autotune.js';
+import { addBench } from './bench.js';
 import { addDoctor } from './doctor.js';
 import { addEval } from './eval.js';
 import { addExport } from './export.js';
@@ -37,6 +39,7 @@ function program(): Command {
   addNeighbours(alexnet);
   addStats(alexnet);
   addPrepare(alexnet);
+  addBench(alexnet);
   addSetup(alexnet);
   return alexnet.addHelpText(
     'after',
@@ -53,6 +56,7 @@ function program(): Command {
 async function run(args: readonly string[]): Promise<number> {
   try {
     await program().parseAsync(args);
+    await remember();
     return Number(process.exitCode ?? 0);
   } catch (error) {
     // commander has written its message.

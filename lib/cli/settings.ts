@@ -56,7 +56,7 @@ export interface Settings extends Omit<Recipe, 'colourNoise' | 'mean'> {
   /** Null for all cores. */
   threads: number | null;
   device: string;
-  /** How a CUDA device computes convolutions. */
+  /** How the device computes convolutions. */
   convolutions: Required<ConvolutionOptions>;
 }
 
@@ -313,7 +313,12 @@ export function resumedSettings(
     epochs: given.epochs ?? saved.epochs,
     threads: given.threads ?? saved.threads,
     device,
-    convolutions: withGiven(device.startsWith('cuda') ? saved.convolutions : CONVOLUTION_DEFAULTS, given),
+    convolutions: withGiven(
+      device.startsWith('cuda')
+        ? saved.convolutions
+        : { ...CONVOLUTION_DEFAULTS, autotune: saved.convolutions.autotune },
+      given,
+    ),
   };
   const changes = (['data', 'val', 'epochs', 'device'] as const)
     .filter((name) => settings[name] !== saved[name])

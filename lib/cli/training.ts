@@ -138,8 +138,9 @@ async function resume(given: TrainOptions, folder: string): Promise<void> {
   await using checkpoint = await ModelFile.open(folder);
   const { path, info } = checkpoint;
   const { preprocessing } = info;
-  const { notes } = parseTrainingState(info.training, path);
-  const { settings, changes } = resumedSettings(given, parseSettings(notes, path));
+  // A model without it is refused before its data are looked for.
+  parseTrainingState(info.training, path);
+  const { settings, changes } = resumedSettings(given, parseSettings(info.notes, path));
   openDevice({ device: settings.device, ...settings.convolutions });
   const { data: train, val } = settings;
   const data =

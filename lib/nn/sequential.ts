@@ -45,7 +45,8 @@ export class Sequential extends Module {
     return tidy(() => {
       let current = x;
       for (const [name, layer] of this.#layers) {
-        const next = layer.forward(current);
+        const input = current;
+        const next = x.device.labelled(name, () => layer.forward(input));
         if (next !== current && current !== x) current.dispose();
         current = next;
         if (name === last) break;

@@ -14,6 +14,8 @@ export interface ModelInfo {
   /** The names of the model's classes, in the order of its outputs. */
   classes: readonly string[];
   preprocessing: Preprocessing;
+  /** The trainer's `notes`: of `alexnet train` the recipe, and all its options. */
+  notes?: Readonly<Record<string, unknown>>;
   /** Of a checkpoint: all that training needs to go on. */
   training?: unknown;
 }
@@ -62,8 +64,10 @@ export function parseInfo(metadata: Metadata, meanImage: Float32Array | undefine
     const what = `${cropSize}, the preset's crop,`;
     throw new ArgumentError(expected(what, 'preprocessing.crop', preprocessing.crop));
   }
+  const notes =
+    metadata.notes === undefined ? {} : { notes: expectObject('notes', parse(metadata, 'notes')) };
   const training = metadata.training === undefined ? {} : { training: parse(metadata, 'training') };
-  return { model, classes, preprocessing, ...training };
+  return { model, classes, preprocessing, ...notes, ...training };
 }
 
 function parseConfig(value: unknown): AlexNetConfig {

@@ -408,12 +408,17 @@ export class Trainer {
   }
 
   get #info(): ModelInfo {
-    const { model, train } = this.#options;
-    return { model: model.config, classes: train.classes, preprocessing: this.#pipeline.preprocessing };
+    const { model, train, notes } = this.#options;
+    return {
+      model: model.config,
+      classes: train.classes,
+      preprocessing: this.#pipeline.preprocessing,
+      ...(notes === undefined ? {} : { notes }),
+    };
   }
 
   async #saveLast(): Promise<void> {
-    const { model, optimizer, train, validation, colourNoise, augmentation, notes } = this.#options;
+    const { model, optimizer, train, validation, colourNoise, augmentation } = this.#options;
     const training: TrainingState = {
       ...this.#progress,
       batchSize: this.#batchSize,
@@ -429,7 +434,6 @@ export class Trainer {
       optimizer: optimizer.state(),
       schedule: this.#schedule.state(),
       generator: model.generator.state(),
-      ...(notes === undefined ? {} : { notes }),
     };
     await this.#checkpoints.saveLast(this.#info, training, model, optimizer);
   }

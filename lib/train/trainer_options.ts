@@ -31,7 +31,7 @@ export interface TrainerOptions {
   colourNoise?: ColourNoise | undefined;
   /** Folder of the checkpoints `last.safetensors` and `best.safetensors`; made if missing. Default: none are written. */
   out?: string;
-  /** Anything JSON that should be found again in the checkpoints, such as where the data came from. */
+  /** Anything JSON that should be found again in the model files, such as where the data came from. */
   notes?: Readonly<Record<string, unknown>>;
   /** Ends the training at the first picture that cannot be read. Default false: such pictures are left out, and told. */
   strict?: boolean;

@@ -47,8 +47,6 @@ export interface TrainingState extends Progress {
   optimizer: Readonly<Record<string, number>>;
   schedule: Readonly<Record<string, number>>;
   generator: { seed: number; offset: number };
-  /** The caller's own. */
-  notes?: Readonly<Record<string, unknown>>;
 }
 
 /** The default. */
@@ -90,7 +88,6 @@ export function parseTrainingState(value: unknown, path: string): TrainingState 
       optimizer: members('optimizer', state.optimizer, expectFinite),
       schedule: members('schedule', state.schedule, expectFinite),
       generator: pick('generator', state.generator, ['seed', 'offset']),
-      ...(state.notes === undefined ? {} : { notes: expectObject('notes', state.notes) }),
     };
   } catch (cause) {
     const reason = reasonOf(cause);

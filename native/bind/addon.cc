@@ -191,6 +191,34 @@ void setDeviceOption(const Napi::CallbackInfo& info) {
       {"setOption", {}, {}, [name, value](Context& context) { setOption(context, name, value); }});
 }
 
+/// trace(device, whether what is enqueued from now on is traced)
+void trace(const Napi::CallbackInfo& info) { deviceArgument(info).stream.trace().turn(info[1].ToBoolean()); }
+
+/// label(device, text): what spans of operations that are enqueued from now on carry
+void label(const Napi::CallbackInfo& info) {
+  deviceArgument(info).stream.trace().setLabel(info[1].ToString());
+}
+
+/// takeSpans(device) → what was traced before the last synchronize, once
+Napi::Value takeSpans(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const std::vector<Span> spans = deviceArgument(info).stream.trace().take();
+  Napi::Array array = Napi::Array::New(env, spans.size());
+  for (uint32_t i = 0; i < spans.size(); ++i) {
+    const Napi::HandleScope scope(env);
+    const Span& span = spans[i];
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("op", span.op);
+    object.Set("label", span.label ? *span.label : std::string());
+    object.Set("implementation", span.implementation);
+    object.Set("enqueuedNs", static_cast<double>(span.enqueued));
+    object.Set("startNs", static_cast<double>(span.start));
+    object.Set("endNs", static_cast<double>(span.end));
+    array.Set(i, object);
+  }
+  return array;
+}
+
 /// choices(device) → what autotune chose: implementations by what they serve, as strings
 Napi::Value choices(const Napi::CallbackInfo& info) {
   Napi::Object object = Napi::Object::New(info.Env());
@@ -246,6 +274,9 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("failAllocation", Napi::Function::New(env, guarded<failAllocation>));
   exports.Set("queued", Napi::Function::New(env, guarded<queued>));
   exports.Set("setOption", Napi::Function::New(env, guarded<setDeviceOption>));
+  exports.Set("trace", Napi::Function::New(env, guarded<trace>));
+  exports.Set("label", Napi::Function::New(env, guarded<label>));
+  exports.Set("takeSpans", Napi::Function::New(env, guarded<takeSpans>));
   exports.Set("choices", Napi::Function::New(env, guarded<choices>));
   exports.Set("choose", Napi::Function::New(env, guarded<choose>));
   exportOps(exports);

@@ -42,6 +42,13 @@ void copyBetweenDevices(Context&, const Tensor& source, Tensor& target);
 /// does not have.
 void setOption(Context&, const std::string& name, int64_t value);
 
+/// For traces: marks a point in the order of the device's work. Returns its number.
+size_t mark(Context&);
+/// When the device reached each mark since the last call, in nanoseconds of std::chrono::steady_clock.
+std::vector<int64_t> takeMarks(Context&);
+/// Which implementation has computed since the last call; empty where there is only one.
+std::string takeImplementation(Context&);
+
 /// Takes what `choices` holds from now on for what autotune chose.
 void forgetPlans(Context&);
 

@@ -23,6 +23,10 @@ struct Conv2dShape {
 
 enum class Conv2dPass { Forward, Data, Filter };
 
+inline const char* nameOf(Conv2dPass pass) {
+  return pass == Conv2dPass::Forward ? "forward" : pass == Conv2dPass::Data ? "data" : "filter";
+}
+
 inline int64_t conv2dOutputSize(int64_t size, int64_t kernel, int64_t stride, int64_t padding,
                                 int64_t dilation) {
   return (size + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1;

@@ -8,7 +8,7 @@
 namespace nodecudnn {
 
 /// The first number of a key.
-enum class PlanKind : int64_t { Conv2d, Linear };
+enum class PlanKind : int64_t { Conv2d, Linear, TunedConv2d };
 
 /// What distinguishes one plan from another: the operation, and every number that its making depends on.
 using PlanKey = std::vector<int64_t>;

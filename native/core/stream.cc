@@ -59,6 +59,11 @@ void Stream::push(Operation operation) {
 }
 
 void Stream::pushAwaited(Operation operation) {
+  operation.tag = trace_.tag();
+  enqueue(std::move(operation));
+}
+
+void Stream::enqueue(Operation operation) {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     if (stopping_) return;
@@ -68,11 +73,14 @@ void Stream::pushAwaited(Operation operation) {
 }
 
 void Stream::synchronize(Done done) {
-  pushAwaited({"synchronize", {}, {}, [this, done = std::move(done)](Context& context) {
-                 const auto last = attempt("synchronize", [&context] { finish(context); });
-                 const auto first = std::exchange(firstFailure_, nullptr);
-                 done(first ? first : last);
-               }});
+  enqueue({"synchronize", {}, {}, [this, done = std::move(done)](Context& context) {
+             const auto last = attempt("synchronize", [this, &context] {
+               finish(context);
+               trace_.complete(context);
+             });
+             const auto first = std::exchange(firstFailure_, nullptr);
+             done(first ? first : last);
+           }});
 }
 
 std::shared_ptr<Event> Stream::record() {
@@ -132,7 +140,10 @@ void Stream::execute(Operation& operation, Context& context) {
   if (failure) {
     if (operation.kind == Kind::Update) return;
   } else {
-    failure = attempt(operation.name, [&] { operation.run(context); });
+    failure = attempt(operation.name, [&] {
+      if (operation.tag.enqueued == 0) return operation.run(context);
+      trace_.run(operation.name, operation.tag, context, [&] { operation.run(context); });
+    });
     if (!failure) {
       if (operation.kind == Kind::Overwrite)
         for (const FatePtr& fate : operation.writes) fate->poison(nullptr);

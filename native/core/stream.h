@@ -11,6 +11,7 @@
 
 #include "core/backend.h"
 #include "core/error.h"
+#include "core/trace.h"
 
 namespace nodecudnn {
 
@@ -62,6 +63,7 @@ class Stream {
     std::vector<FatePtr> reads, writes;
     std::function<void(Context&)> run;
     Kind kind = Kind::Compute;
+    Trace::Tag tag{};
   };
   using Done = std::function<void(std::shared_ptr<const Failure>)>;
 
@@ -72,7 +74,8 @@ class Stream {
   void push(Operation operation);
   /// Enqueues what somebody will wait for, however full the queue is: waiting is what empties it.
   void pushAwaited(Operation operation);
-  /// Calls `done` on the stream thread with the first failure since the last call, or null.
+  /// Calls `done` on the stream thread with the first failure since the last call, or null. Completes the
+  /// trace of what was enqueued before.
   void synchronize(Done done);
   /// An event that passes when all that is queued now has run.
   std::shared_ptr<Event> record();
@@ -88,15 +91,18 @@ class Stream {
   /// Waits for the end of the thread.
   void join();
   size_t queued() const;
+  Trace& trace() { return trace_; }
 
   static constexpr size_t kMaxQueued = 16384;
 
  private:
+  void enqueue(Operation operation);
   void run(int device);
   void execute(Operation& operation, Context& context);
 
   std::shared_ptr<Allocator> allocator_;
   std::shared_ptr<Choices> choices_;
+  Trace trace_;
   mutable std::mutex mutex_;
   std::condition_variable filled_;
   std::deque<Operation> queue_;

@@ -2,6 +2,7 @@
 #include <memory>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <string>
+#include <vector>
 
 #include "core/backend.h"
 #include "core/plan_cache.h"
@@ -14,7 +15,7 @@ enum class Isa { Baseline, Avx2, Avx512 };
 /// A CPU device's state. Used by its stream thread only; a oneDNN primitive may not move between threads.
 class Context {
  public:
-  explicit Context(Allocator& allocator);
+  Context(Allocator& allocator, Choices& choices);
 
   /// At least `bytes` of memory that hold until the operation ends. Each call in an operation names another
   /// `slot`; the memory of a slot is kept for the next operation.
@@ -29,9 +30,14 @@ class Context {
   dnnl::engine engine;
   dnnl::stream stream;
   PlanCache plans;
+  bool autotune = false;
+  Choices& choices;
   /// From NODE_CUDNN_CONV2D: onednn, jit, blocked or im2col computes every convolution that it supports. For
   /// tests; empty otherwise.
   const std::string forcedConv2d;
+  /// Which implementation computed last, for traces; null once that was taken.
+  const char* implementation = nullptr;
+  std::vector<int64_t> marks;
 
  private:
   static constexpr int kSlots = 4;

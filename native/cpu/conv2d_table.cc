@@ -123,4 +123,11 @@ const Conv2dImplementation& chooseConv2d(Isa isa, Conv2dPass pass, const Conv2dS
   return chosen != nullptr ? *chosen : conv2dOneDnn;
 }
 
+std::vector<const Conv2dImplementation*> conv2dImplementations(Conv2dPass pass, const Conv2dShape& shape) {
+  std::vector<const Conv2dImplementation*> found;
+  for (const Conv2dImplementation* implementation : kImplementations)
+    if (implementation->supports(pass, shape)) found.push_back(implementation);
+  return found;
+}
+
 }  // namespace nodecudnn

@@ -1,4 +1,7 @@
 #pragma once
+#include <string>
+#include <vector>
+
 #include "cpu/conv2d.h"
 
 namespace nodecudnn {
@@ -7,5 +10,8 @@ namespace nodecudnn {
 /// where that supports the shape.
 const Conv2dImplementation& chooseConv2d(Isa isa, Conv2dPass pass, const Conv2dShape& shape,
                                          const std::string& forced);
+
+/// Those among which autotune chooses.
+std::vector<const Conv2dImplementation*> conv2dImplementations(Conv2dPass pass, const Conv2dShape& shape);
 
 }  // namespace nodecudnn

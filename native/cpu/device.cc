@@ -1,6 +1,7 @@
 #include <omp.h>
 #include <sys/mman.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 
@@ -39,11 +40,12 @@ std::string environment(const char* name) {
 
 }  // namespace
 
-Context::Context(Allocator& allocator)
+Context::Context(Allocator& allocator, Choices& choices)
     : isa(detectIsa()),
       threads(omp_get_max_threads()),
       engine(dnnl::engine::kind::cpu, 0),
       stream(engine),
+      choices(choices),
       forcedConv2d(environment("NODE_CUDNN_CONV2D")),
       allocator_(allocator) {}
 
@@ -58,8 +60,8 @@ void* Context::workspace(int slot, size_t bytes) {
 
 void ContextDeleter::operator()(Context* context) const { delete context; }
 
-ContextPtr makeContext(int, Allocator& allocator, Choices&) {
-  return ContextPtr(std::make_unique<Context>(allocator).release());
+ContextPtr makeContext(int, Allocator& allocator, Choices& choices) {
+  return ContextPtr(std::make_unique<Context>(allocator, choices).release());
 }
 
 int deviceCount() { return 16; }
@@ -84,13 +86,28 @@ void copyBetweenDevices(Context&, const Tensor& source, Tensor& target) {
 }
 
 void setOption(Context& context, const std::string& name, int64_t value) {
-  CHECK(name == "threads", "Expected threads for option of a CPU device but received ", name);
+  if (name == "autotune") {
+    context.autotune = value != 0;
+    return;
+  }
+  CHECK(name == "threads", "Expected threads or autotune for option of a CPU device but received ", name);
   context.threads = static_cast<int>(value);
   omp_set_num_threads(context.threads);
 }
 
-/// Nothing is tuned here.
-void forgetPlans(Context&) {}
+size_t mark(Context& context) {
+  context.marks.push_back(std::chrono::steady_clock::now().time_since_epoch().count());
+  return context.marks.size() - 1;
+}
+
+std::vector<int64_t> takeMarks(Context& context) { return std::exchange(context.marks, {}); }
+
+std::string takeImplementation(Context& context) {
+  const char* name = std::exchange(context.implementation, nullptr);
+  return name == nullptr ? "" : name;
+}
+
+void forgetPlans(Context& context) { context.plans.clear(); }
 
 std::vector<std::pair<std::string, std::string>> describeBackend() {
   const dnnl_version_t* version = dnnl_version();

@@ -36,6 +36,7 @@ std::shared_ptr<OneDnnPlan> makePlan(const Context& context, int64_t m, int64_t 
 void multiplyTransposed(Context& context, int64_t m, int64_t n, int64_t k, const float* x, const float* w,
                         const float* bias, bool relu, float* y) {
   if (context.isa == Isa::Avx512 && m >= 4) {
+    context.implementation = "matmul";
     const PlanKey key{
         static_cast<int64_t>(PlanKind::Linear), context.threads, m, n, k, bias != nullptr, relu};
     const auto plan =
@@ -46,6 +47,7 @@ void multiplyTransposed(Context& context, int64_t m, int64_t n, int64_t k, const
       plan->run(context, {x, w}, y);
     return;
   }
+  context.implementation = "sgemm";
   gemm(false, true, m, n, k, x, k, w, k, 0, y, n);
   parallelFor(context.threads, m, 8,
               [&](int64_t begin, int64_t end) { addBiasRelu(end - begin, n, n, bias, relu, y + begin * n); });
@@ -53,7 +55,11 @@ void multiplyTransposed(Context& context, int64_t m, int64_t n, int64_t k, const
 
 /// c[m,n] = a[m,k] · b[k,n]
 void multiply(Context& context, int64_t m, int64_t n, int64_t k, const float* a, const float* b, float* c) {
-  if (context.isa == Isa::Avx2 && m >= 24 && m < 512) return gemmFewRows(context, m, n, k, a, b, c);
+  if (context.isa == Isa::Avx2 && m >= 24 && m < 512) {
+    context.implementation = "few rows";
+    return gemmFewRows(context, m, n, k, a, b, c);
+  }
+  context.implementation = "sgemm";
   gemm(false, false, m, n, k, a, k, b, n, 0, c, n);
 }
 
@@ -71,7 +77,8 @@ void linearBackwardData(Context& context, const Tensor& dy, const Tensor& w, Ten
   multiply(context, m, n, k, dy.f32(), w.f32(), dx.f32());
 }
 
-void linearBackwardWeight(Context&, const Tensor& x, const Tensor& dy, Tensor& dw) {
+void linearBackwardWeight(Context& context, const Tensor& x, const Tensor& dy, Tensor& dw) {
+  context.implementation = "sgemm";
   const auto [m, n, k] = productOfLinearWeight(x, dy, dw);
   gemm(true, false, m, n, k, dy.f32(), m, x.f32(), n, 0, dw.f32(), n);
 }

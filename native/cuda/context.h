@@ -37,6 +37,9 @@ class Context {
   T* workspace(int64_t count) {
     return static_cast<T*>(workspace(static_cast<size_t>(count) * sizeof(T)));
   }
+  size_t mark();
+  std::vector<int64_t> takeMarks();
+
   /// Gives back what has become larger than what is needed.
   void dropWorkspace() { workspace_.reset(); }
 
@@ -50,11 +53,15 @@ class Context {
   OwnedStream stream_;
   std::shared_ptr<Block> workspace_, fault_, cublasWorkspace_;
   std::optional<Transfers> transfers_;
+  std::vector<OwnedEvent> marks_;
   OwnedCudnn cudnn_;
   OwnedCublas cublas_;
 
  public:
-  PlanCache plans;  // The last member: cuDNN's plans go before its handle.
+  // The last members: cuDNN's plans go before its handle.
+  PlanCache plans;
+  /// Which plan computed last, for traces; null once that was taken.
+  std::shared_ptr<const Conv2dPlan> lastPlan;
 };
 
 }  // namespace nodecudnn

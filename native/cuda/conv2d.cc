@@ -35,9 +35,8 @@ float runMs(Context& context, const Conv2dPlan& plan, const Conv2dOperands& oper
 
 /// What a choice is kept by. Checkpoints hold it: it may only be added to.
 std::string describe(Conv2dPass pass, const Conv2dShape& q, const Conv2dMath& math) {
-  const char* passes[] = {"forward", "data", "filter"};
-  std::string text = concat("conv2d ", passes[static_cast<int>(pass)], math.tf32 ? " tf32" : "",
-                            math.deterministic ? " deterministic" : "");
+  std::string text =
+      concat("conv2d ", nameOf(pass), math.tf32 ? " tf32" : "", math.deterministic ? " deterministic" : "");
   for (int64_t number : q.numbers()) text += concat(' ', number);
   return text;
 }
@@ -74,6 +73,7 @@ void run(Context& context, Conv2dPass pass, const Conv2dShape& q, const Conv2dOp
     return Conv2dPlanner(context.cudnn()).plans(pass, q, math, 1).front();
   });
   run(context, *plan, operands);
+  context.lastPlan = plan;
 }
 
 }  // namespace

@@ -1,3 +1,5 @@
+#include <chrono>
+
 #include "cuda/context.h"
 #include "cuda/device_memory.h"
 
@@ -87,6 +89,29 @@ void* Context::workspace(size_t bytes) {
   return workspace_->data();
 }
 
+size_t Context::mark() {
+  const cudaStream_t compute = stream();
+  OwnedEvent event = makeTimingEvent();
+  CUDA_CHECK(cudaEventRecord(event.get(), compute));
+  marks_.push_back(std::move(event));
+  return marks_.size() - 1;
+}
+
+std::vector<int64_t> Context::takeMarks() {
+  const OwnedEvent last = makeTimingEvent();
+  CUDA_CHECK(cudaEventRecord(last.get(), stream()));
+  CUDA_CHECK(cudaEventSynchronize(last.get()));
+  const int64_t now = std::chrono::steady_clock::now().time_since_epoch().count();
+  std::vector<int64_t> times;
+  for (const OwnedEvent& mark : marks_) {
+    float ms = 0;
+    CUDA_CHECK(cudaEventElapsedTime(&ms, mark.get(), last.get()));
+    times.push_back(now - static_cast<int64_t>(1e6 * ms));
+  }
+  marks_.clear();
+  return times;
+}
+
 void ContextDeleter::operator()(Context* context) const { delete context; }
 
 ContextPtr makeContext(int device, Allocator& allocator, Choices& choices) {
@@ -124,6 +149,15 @@ void copyBetweenDevices(Context& context, const Tensor& source, Tensor& target) 
   CUDA_CHECK(cudaPointerGetAttributes(&attributes, source.data));
   DeviceMemory::of(attributes.device)
       .copyTo(context.device, stream, target.data, source.data, target.bytes());
+}
+
+size_t mark(Context& context) { return context.mark(); }
+
+std::vector<int64_t> takeMarks(Context& context) { return context.takeMarks(); }
+
+std::string takeImplementation(Context& context) {
+  const auto plan = std::exchange(context.lastPlan, nullptr);
+  return plan ? plan->name() : "";
 }
 
 void forgetPlans(Context& context) { context.plans.clear(); }

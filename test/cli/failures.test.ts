@@ -67,7 +67,7 @@ describe('command line: failures end with one message and exit status 1', () => 
     ['train --device gpu', /device.*"gpu"/],
     ['train --device cpu:9999', /device.*"cpu:9999"/],
     ['train --no-tf32 --deterministic', /CUDA device for tf32, deterministic but received cpu:0/],
-    ['predict --model @bare.safetensors --autotune @good/red/0.png', /CUDA device for autotune/],
+    ['predict --model @bare.safetensors --no-tf32 @good/red/0.png', /CUDA device for tf32/],
     ['train --resume @empty', /checkpoint at .*empty\/last\.safetensors/],
     ['train --resume @nowhere', /nowhere/],
     ['train --resume @run', /run\/last\.safetensors/],

@@ -143,7 +143,7 @@ describe('command line: settings of a run that goes on', () => {
     });
   }
 
-  it('keeps how a GPU computes convolutions, as long as the device is one', () => {
+  it('keeps how a GPU computes convolutions, and on a CPU what that has of it', () => {
     const saved = newSettings({ device: 'cuda', tf32: false, autotune: true }, FOLDERS, {
       trainPictures: 4000,
       valPictures: 100,
@@ -159,7 +159,7 @@ describe('command line: settings of a run that goes on', () => {
     expect(resumedSettings({ device: 'cpu' }, saved).settings.convolutions).to.deep.equal({
       tf32: true,
       deterministic: false,
-      autotune: false,
+      autotune: true,
     });
   });
 

@@ -65,7 +65,7 @@ describe('command line: usage', () => {
     expect(outcome.status).to.equal(2);
   });
 
-  for (const command of ['', 'train', 'eval', 'predict', 'import', 'export', 'doctor', 'setup']) {
+  for (const command of ['', 'train', 'eval', 'predict', 'import', 'export', 'doctor', 'bench', 'setup']) {
     it(`alexnet ${command} --help has examples`, async () => {
       const { status, stdout, stderr } = await alexnet([...command.split(' ').filter(Boolean), '--help']);
       expect(stdout).to.match(/^Usage: alexnet/);

@@ -1,13 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { type LaunchTimes, measureLaunches } from '../../bench/launches.js';
-import { machine as cpuMachine } from '../../bench/machine.js';
-import type { Trial } from '../../bench/network.js';
+import { machine as cpuMachine } from '../../lib/bench/machine.js';
+import type { Trial } from '../../lib/bench/trial.js';
 import { cudaReport } from '../../lib/cuda.js';
 import { Device } from '../../lib/device.js';
 import { reasonOf } from '../../lib/errors.js';
 import { writeAtomically } from '../../lib/io/atomic.js';
-import { packageVersion } from '../../lib/version.js';
 import {
   determinism,
   dropout,
@@ -162,15 +161,13 @@ async function runAll(isSimulated: boolean, save: (report: Report) => Promise<vo
 function machine(isSimulated: boolean): Report['machine'] {
   const { devices, driver, version, cudnn } = cudaReport();
   return {
-    ...cpuMachine(),
+    ...cpuMachine(Device.get('cuda')),
     gpus: devices.map(({ name, model, computeCapability }) => ({ name, model, computeCapability })),
     simulated: isSimulated,
     driver: driverVersion(),
     cudaOfDriver: driver,
     cuda: version,
     cudnn,
-    package: packageVersion(),
-    date: new Date().toISOString(),
   };
 }
 

@@ -1,7 +1,9 @@
 import { fileURLToPath } from 'node:url';
-import { median } from '../../bench/machine.js';
-import type { Result, Trial } from '../../bench/network.js';
 import { backward, noGrad } from '../../lib/autograd.js';
+import type { PeerResult } from '../../lib/bench/network.js';
+import { type Command, trialCommand } from '../../lib/bench/processes.js';
+import { median } from '../../lib/bench/statistics.js';
+import type { Result, Trial } from '../../lib/bench/trial.js';
 import type { Device } from '../../lib/device.js';
 import { AlexNet } from '../../lib/models/alexnet.js';
 import type { Module } from '../../lib/nn/index.js';
@@ -10,7 +12,6 @@ import { randn, type Tensor } from '../../lib/tensor.js';
 import { runCommand } from '../support/child.js';
 import type { Section } from './section.js';
 
-const bench = fileURLToPath(new URL('../../bench/main.ts', import.meta.url));
 const peer = fileURLToPath(new URL('../../bench/peers/alexnet_torch.py', import.meta.url));
 
 export interface LayerSpeed {
@@ -87,14 +88,13 @@ export async function netSpeeds(section: Section, trials: readonly Trial[], with
   for (const trial of trials) {
     const { kind, batch, steps, autotune = false } = trial;
     const name = `${kind}, batch ${batch}${autotune ? ', autotune' : ''}`;
-    const args = [...process.execArgv, bench, '--trial', JSON.stringify(trial)];
-    const ours = await section.run(name, () => runTrial(section, process.execPath, args));
+    const ours = await section.run(name, () => runTrial<Result>(section, trialCommand(trial)));
     if (ours === undefined) continue;
-    const peerArgs = [peer, kind, String(batch), String(steps), '--device', 'cuda'];
+    const peerArgs = [peer, kind, String(batch), String(steps), '--device', 'cuda'] as const;
     const torch =
       python === undefined || autotune
         ? undefined
-        : await section.run(`${name}, PyTorch`, () => runTrial(section, python, peerArgs));
+        : await section.run(`${name}, PyTorch`, () => runTrial<PeerResult>(section, [python, ...peerArgs]));
     speeds.push({
       kind,
       batch,
@@ -108,9 +108,9 @@ export async function netSpeeds(section: Section, trials: readonly Trial[], with
   return speeds;
 }
 
-async function runTrial(section: Section, command: string, args: readonly string[]): Promise<Result> {
-  const { code, signal, stdout, stderr } = await runCommand(command, args, Math.ceil(section.remainingMs));
-  if (code === 0) return JSON.parse(stdout) as Result;
+async function runTrial<T>(section: Section, [program, ...args]: Command): Promise<T> {
+  const { code, signal, stdout, stderr } = await runCommand(program, args, Math.ceil(section.remainingMs));
+  if (code === 0) return JSON.parse(stdout) as T;
   const lines = stderr.trimEnd().split('\n');
   const reason = lines.find((line) => line.includes('Error: ')) ?? lines.slice(-5).join('; ');
   throw new Error(`Expected exit code 0 but received ${code ?? signal}: ${reason}`);

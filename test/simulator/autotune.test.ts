@@ -94,11 +94,12 @@ describe('simulator: autotune', function () {
   describe('in training', () => {
     const folder = useFolder();
     const at = (...path: string[]) => join(folder(), ...path);
-    const saved = { NODE_OPTIONS: '', NODE_CUDNN_SIMULATOR: '' };
+    const saved = { NODE_OPTIONS: '', NODE_CUDNN_SIMULATOR: '', XDG_CACHE_HOME: '' };
     before(async () => {
-      for (const name of ['NODE_OPTIONS', 'NODE_CUDNN_SIMULATOR'] as const)
+      for (const name of ['NODE_OPTIONS', 'NODE_CUDNN_SIMULATOR', 'XDG_CACHE_HOME'] as const)
         saved[name] = process.env[name] ?? '';
       process.env.NODE_OPTIONS = `--import=${asCuda}`;
+      process.env.XDG_CACHE_HOME = at('cache');
       await writePictures(at('train'), { blue: BLUE, red: RED }, 3);
       await writePictures(at('val'), { blue: BLUE, red: RED }, 1);
     });

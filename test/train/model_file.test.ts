@@ -211,6 +211,7 @@ describe('model files', function () {
     ],
     ['a mean as text', preprocessing({ mean: [1, '2', 3] }), /preprocessing\.mean\[1\] but received "2"/],
     ['no scale', preprocessing({ scale: null }), /three numbers for preprocessing\.scale but received null/],
+    ['notes that are none', metadata({ notes: '[]' }), /object for notes but received \[\]/],
     ['broken training state', metadata({ training: '{' }), /JSON for training but received "\{"/],
   ];
   for (const [what, header, message] of refusals) {

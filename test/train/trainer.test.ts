@@ -29,7 +29,8 @@ describe('Trainer', function () {
   afterEach(() => rmSync(out, { recursive: true, force: true }));
 
   it('tells every step and epoch, learns, and leaves two checkpoints', async () => {
-    using run = makeRun({ out, validation: new Greys(6) }, { dropout: 0 });
+    const notes = { from: 'a test' };
+    using run = makeRun({ out, validation: new Greys(6), notes }, { dropout: 0 });
     const { events } = run;
     const end = await run.trainer.fit(3);
     expect(events.map((event) => event.event)).to.deep.equal([
@@ -40,6 +41,10 @@ describe('Trainer', function () {
     const last = events.filter((event) => event.event === 'epoch').at(-1);
     expect(end).to.deep.include({ epoch: 3, step: 6, val: last?.val, train: last?.train });
     expect(readdirSync(out).sort()).to.deep.equal(['best.safetensors', 'last.safetensors']);
+    for (const name of readdirSync(out)) {
+      await using file = await ModelFile.open(join(out, name));
+      expect(file.info.notes, name).to.deep.equal(notes);
+    }
   });
 
   it('gives the same weights bit for bit for the same seed, and others for another', async () => {

@@ -1,0 +1,169 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setTimeout as delay } from 'node:timers/promises';
+import { backward, noGrad } from '../autograd.js';
+import { type ConvolutionOptions, Device } from '../device.js';
+import { AlexNet } from '../models/alexnet.js';
+import { softmaxCrossEntropy } from '../ops/index.js';
+import { SGD } from '../optim/index.js';
+import { tidy } from '../scope.js';
+import { randn, type Tensor, tensor } from '../tensor.js';
+import { type Breakdown, breakdownOf } from './breakdown.js';
+import { median, quantile } from './statistics.js';
+
+/** Where to measure, and how. */
+export interface DeviceChoice extends ConvolutionOptions {
+  /** Default: `cpu`. */
+  readonly device?: string;
+  /** Of a CPU. */
+  readonly threads?: number;
+}
+
+/** One process measures one of these: a fresh process has no other's memory. */
+export interface Trial extends DeviceChoice {
+  readonly kind: 'train' | 'infer';
+  readonly batch: number;
+  /** At most so many are measured. */
+  readonly steps: number;
+  /** After so long no other step begins. Default: never. */
+  readonly seconds?: number;
+  /** Whether some more steps tell where their time goes. Default: false. */
+  readonly trace?: boolean;
+}
+
+export interface Result {
+  readonly batch: number;
+  readonly imagesPerSecond: number;
+  readonly stepMs: { readonly median: number; readonly p99: number };
+  /** Its plans and memory are made in it. */
+  readonly firstStepMs: number;
+  readonly peakResidentBytes: number;
+  readonly deviceBytes: number;
+  /** Of the tensors that the measured steps made: the fraction that got the memory of an earlier one. */
+  readonly allocationHits: number;
+  /** Its 99th percentile, less the histogram's resolution. */
+  readonly eventLoopDelayMs: { readonly idle: number; readonly working: number };
+  /** Of the calls into the addon: the event loop stands still for so long at once. */
+  readonly longestCall: { readonly name: string; readonly ms: number };
+  readonly breakdown?: Breakdown;
+}
+
+const CLASSES = 1000;
+const WARM_UP_STEPS = 2;
+const LOOP_RESOLUTION_MS = 1;
+const IDLE_MS = 500;
+
+/** The network of the `paper` preset, 227 pixels, on random numbers. */
+export async function runTrial(trial: Trial): Promise<Result> {
+  const { kind, batch, steps, seconds = Number.POSITIVE_INFINITY, trace, ...on } = trial;
+  const device = openDevice(on);
+  const model = new AlexNet({ classes: CLASSES, preset: 'paper', device });
+  const x = randn([batch, 227, 227, 3], { seed: 1, device });
+  const labels = tensor(
+    Int32Array.from({ length: batch }, (_, i) => i % CLASSES),
+    [batch],
+    { device },
+  );
+  await device.synchronize();
+  const step = kind === 'train' ? trainingStep(model, x, labels) : inferenceStep(model, x);
+  if (kind === 'infer') model.eval();
+  const idle = await eventLoopDelayMs(() => delay(IDLE_MS));
+
+  const first = await milliseconds(step);
+  for (let i = 1; i < WARM_UP_STEPS; i++) await step();
+  const longestCall = watchCalls(device);
+  const before = device.memory();
+  const times: number[] = [];
+  const working = await eventLoopDelayMs(async () => {
+    const end = performance.now() + 1000 * seconds;
+    do times.push(await milliseconds(step));
+    while (times.length < steps && performance.now() < end);
+  });
+  const after = device.memory();
+  const hits = after.cacheHits - before.cacheHits;
+  const misses = after.cacheMisses - before.cacheMisses;
+  return {
+    batch,
+    imagesPerSecond: (batch / median(times)) * 1000,
+    stepMs: { median: median(times), p99: quantile(times, 0.99) },
+    firstStepMs: first,
+    peakResidentBytes: process.resourceUsage().maxRSS * 1024,
+    deviceBytes: after.peakBytes,
+    allocationHits: hits / (hits + misses),
+    eventLoopDelayMs: { idle, working },
+    longestCall: { ...longestCall },
+    ...(trace
+      ? { breakdown: await traced(device, step, Math.max(2, Math.min(10, Math.floor(32 / batch)))) }
+      : {}),
+  };
+}
+
+/** Options that are not named stay as they are by default. */
+export function openDevice({ device: name, threads, tf32, deterministic, autotune }: DeviceChoice): Device {
+  const device = Device.get(name);
+  if (threads !== undefined) device.setThreads(threads);
+  device.setConvolutions({
+    ...(tf32 === undefined ? {} : { tf32 }),
+    ...(deterministic === undefined ? {} : { deterministic }),
+    ...(autotune === undefined ? {} : { autotune }),
+  });
+  return device;
+}
+
+function trainingStep(model: AlexNet, x: Tensor, labels: Tensor): () => Promise<number> {
+  const optimizer = new SGD(model.namedParameters(), { lr: 1e-4, momentum: 0.9, weightDecay: 5e-4 });
+  return () =>
+    tidy(() => {
+      const loss = softmaxCrossEntropy(model.forward(x), labels);
+      backward(loss);
+      // A rejection would come with the next synchronize() too.
+      optimizer.step().catch(() => {});
+      optimizer.zeroGrad();
+      return model.device.synchronize().then(() => loss.item());
+    });
+}
+
+function inferenceStep(model: AlexNet, x: Tensor): () => Promise<unknown> {
+  return () => noGrad(() => tidy(() => model.forward(x).data()));
+}
+
+async function traced(device: Device, step: () => Promise<unknown>, steps: number): Promise<Breakdown> {
+  device.trace(true);
+  const start = Number(process.hrtime.bigint());
+  for (let i = 0; i < steps; i++) await step();
+  const end = Number(process.hrtime.bigint());
+  device.trace(false);
+  return breakdownOf(await device.takeSpans(), start, end, steps);
+}
+
+async function milliseconds(body: () => Promise<unknown>): Promise<number> {
+  const start = performance.now();
+  await body();
+  return performance.now() - start;
+}
+
+/** Times every call into the addon from now on. */
+function watchCalls(device: Device): { name: string; ms: number } {
+  const longest = { name: 'none', ms: 0 };
+  const backend = device.backend as unknown as Record<string, (...args: unknown[]) => unknown>;
+  for (const [name, call] of Object.entries(backend)) {
+    backend[name] = (...args) => {
+      const start = performance.now();
+      try {
+        return call(...args);
+      } finally {
+        const ms = performance.now() - start;
+        if (ms > longest.ms) Object.assign(longest, { name, ms });
+      }
+    };
+  }
+  return longest;
+}
+
+/** The 99th percentile while `body` runs. */
+async function eventLoopDelayMs(body: () => Promise<unknown>): Promise<number> {
+  const histogram = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS });
+  histogram.enable();
+  await body();
+  histogram.disable();
+  return Math.max(0, histogram.percentile(99) / 1e6 - LOOP_RESOLUTION_MS);
+}
