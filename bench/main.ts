@@ -18,7 +18,7 @@ import { PEER_NAMES, type PeerName, peersOf, torchLayers } from './peers.js';
 import { printReport } from './tables.js';
 
 /** `npm run bench`: see bench/README.md. */
-const PARTS = ['layers', 'network', 'host', 'input', 'scaling'] as const;
+const PARTS = ['layers', 'network', 'host', 'input', 'scaling', 'columns'] as const;
 type Part = (typeof PARTS)[number];
 
 export interface Report extends Partial<LayersReport>, Partial<Record<Trial['kind'], readonly NetworkRow[]>> {
@@ -26,6 +26,8 @@ export interface Report extends Partial<LayersReport>, Partial<Record<Trial['kin
   readonly host?: HostReport;
   readonly input?: InputReport;
   readonly scaling?: Readonly<Record<Trial['kind'], readonly NetworkRow[]>>;
+  /** A training step on one device with two threads, and with the columns on two devices with one each. */
+  readonly columns?: { readonly one: NetworkRow; readonly two: NetworkRow; readonly ratio: number };
   readonly changes?: readonly Change[];
 }
 
@@ -148,6 +150,19 @@ async function measure(options: Options, tell: (line: string) => void): Promise<
   if (isWanted('scaling')) {
     const trials = scalingTrials(options.batch, { seconds, ...choice });
     report = { ...report, scaling: await measureNetwork({ trials, rounds, tell }) };
+  }
+  if (isWanted('columns')) {
+    const kind = device.name.replace(/:.*/, '');
+    const isCpu = kind === 'cpu';
+    const trial = { kind: 'train', batch, steps: 20, seconds, ...choice } as const;
+    const trials: Trial[] = [
+      { ...trial, device: `${kind}:0`, ...(isCpu ? { threads: 2 } : {}) },
+      { ...trial, device: `${kind}:0,${kind}:1`, ...(isCpu ? { threads: 1 } : {}) },
+    ];
+    const { train } = await measureNetwork({ trials, rounds, tell });
+    const [one, two] = train;
+    if (one !== undefined && two !== undefined)
+      report = { ...report, columns: { one, two, ratio: two.stepMs.median / one.stepMs.median } };
   }
   return report;
 }

@@ -13,6 +13,13 @@ export function printReport(report: Report): void {
   if (report.layers !== undefined) printLayers(report.layers, report.gemmPeakGflopPerSecond ?? Number.NaN);
   if (report.host !== undefined) printHost(report.host);
   if (report.input !== undefined) printInput(report.input);
+  if (report.columns !== undefined) {
+    const { one, two, ratio } = report.columns;
+    const [single, split] = [one, two].map(({ stepMs }) => `${stepMs.median.toFixed(0)} ms`);
+    console.log(
+      `training step, batch ${one.batch}: ${single} on one device, ${split} with its columns on two: ${ratio.toFixed(2)} times as long`,
+    );
+  }
   if (report.scaling !== undefined) {
     console.log('scaling, by threads and by batch:');
     printNetwork(report.scaling);

@@ -34,6 +34,8 @@ export {
   TrainingError,
 } from './errors.js';
 export { AlexNet, type AlexNetConfig, type AlexNetOptions } from './models/alexnet.js';
+export type { Crossing } from './models/crossings.js';
+export type { Whole } from './models/parameters.js';
 export type { Init, PresetName } from './models/presets.js';
 export type { TorchPreset } from './models/torch_names.js';
 export type { AdamParams, DType, MemoryStats, SgdParams, TypedArray } from './native.js';

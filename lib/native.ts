@@ -81,6 +81,8 @@ export interface DropoutParams {
   seed: number;
   stream: number;
   offset: number;
+  width: number;
+  stride: number;
 }
 export interface SgdParams {
   lr: number;
@@ -106,6 +108,9 @@ export interface Span {
   readonly enqueuedNs: number;
   readonly startNs: number;
   readonly endNs: number;
+  /** Of a copy from another device of the backend: that one's index, and how much. Otherwise -1 and 0. */
+  readonly from: number;
+  readonly bytes: number;
 }
 
 /**
@@ -163,6 +168,8 @@ export interface NativeBackend {
   tanh(x: Handle, y: Handle): void;
   tanhBackward(y: Handle, dy: Handle, dx: Handle): void;
   add(a: Handle, b: Handle, y: Handle): void;
+  cat(a: Handle, b: Handle, y: Handle): void;
+  catBackward(dy: Handle, da: Handle | null, db: Handle | null): void;
   scale(params: { factor: number }, x: Handle, y: Handle): void;
   fill(params: { value: number }, y: Handle): void;
   dropout(params: DropoutParams, x: Handle, y: Handle): void;

@@ -113,12 +113,17 @@ export class Tensor implements Disposable {
     this.#write(data, offset, data.length === this.size);
   }
 
-  /** Writes all of the elements, piece by piece. @internal */
-  async writePieces(pieces: AsyncIterable<TypedArray>): Promise<void> {
-    let offset = 0;
+  /** Writes all of the elements of tensors, which are parts of one, piece by piece. @internal */
+  static async writePieces(parts: readonly Tensor[], pieces: AsyncIterable<TypedArray>): Promise<void> {
+    let start = 0;
     for await (const piece of pieces) {
-      this.#write(piece, offset, true);
-      offset += piece.length;
+      let first = -start;
+      for (const part of parts) {
+        const own = piece.subarray(Math.max(first, 0), Math.max(first + part.size, 0));
+        if (own.length > 0) part.#write(own, Math.max(-first, 0), true);
+        first += part.size;
+      }
+      start += piece.length;
     }
   }
 

@@ -26,6 +26,7 @@ const large: Readonly<Record<string, readonly [Record<string, InputSpec>, Params
   tanh: [{ x: of(SIZE) }],
   scale: [{ x: of(SIZE) }, { factor: 0.3 }],
   add: [flat],
+  cat: [{ a: of(701, 70), b: of(701, 101) }],
   dropout: [{ x: of(SIZE) }, { p: 0.5, scale: 2, ...counter }],
   rand: [{}, { shape: [SIZE], ...counter }],
   randn: [{}, { shape: [SIZE], ...counter }],

@@ -12,9 +12,9 @@ import { median, quantile } from './statistics.js';
 
 /** Where to measure, and how. */
 export interface DeviceChoice extends ConvolutionOptions {
-  /** Default: `cpu`. */
+  /** Default: `cpu`. Two with a comma between: the network's columns. */
   readonly device?: string;
-  /** Of a CPU. */
+  /** Of a CPU device. */
   readonly threads?: number;
 }
 
@@ -55,15 +55,16 @@ const IDLE_MS = 500;
 /** The network of the `paper` preset, 227 pixels, on random numbers. */
 export async function runTrial(trial: Trial): Promise<Result> {
   const { kind, batch, steps, seconds = Number.POSITIVE_INFINITY, trace, ...on } = trial;
-  const device = openDevice(on);
-  const model = new AlexNet({ classes: CLASSES, preset: 'paper', device });
-  const x = randn([batch, 227, 227, 3], { seed: 1, device });
+  const devices = (on.device ?? 'cpu').split(',').map((name) => openDevice({ ...on, device: name }));
+  const model = new AlexNet({ classes: CLASSES, preset: 'paper', devices });
+  const { device } = model;
+  const x = model.devices.map((each) => randn([batch, 227, 227, 3], { seed: 1, device: each }));
   const labels = tensor(
     Int32Array.from({ length: batch }, (_, i) => i % CLASSES),
     [batch],
     { device },
   );
-  await device.synchronize();
+  await synchronize(model);
   const step = kind === 'train' ? trainingStep(model, x, labels) : inferenceStep(model, x);
   if (kind === 'infer') model.eval();
   const idle = await eventLoopDelayMs(() => delay(IDLE_MS));
@@ -109,7 +110,11 @@ export function openDevice({ device: name, threads, tf32, deterministic, autotun
   return device;
 }
 
-function trainingStep(model: AlexNet, x: Tensor, labels: Tensor): () => Promise<number> {
+async function synchronize({ devices }: AlexNet): Promise<void> {
+  await Promise.all(devices.map((device) => device.synchronize()));
+}
+
+function trainingStep(model: AlexNet, x: readonly Tensor[], labels: Tensor): () => Promise<number> {
   const optimizer = new SGD(model.namedParameters(), { lr: 1e-4, momentum: 0.9, weightDecay: 5e-4 });
   return () =>
     tidy(() => {
@@ -118,11 +123,11 @@ function trainingStep(model: AlexNet, x: Tensor, labels: Tensor): () => Promise<
       // A rejection would come with the next synchronize() too.
       optimizer.step().catch(() => {});
       optimizer.zeroGrad();
-      return model.device.synchronize().then(() => loss.item());
+      return synchronize(model).then(() => loss.item());
     });
 }
 
-function inferenceStep(model: AlexNet, x: Tensor): () => Promise<unknown> {
+function inferenceStep(model: AlexNet, x: readonly Tensor[]): () => Promise<unknown> {
   return () => noGrad(() => tidy(() => model.forward(x).data()));
 }
 

@@ -1,5 +1,7 @@
+import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
 import { CONVOLUTION_DEFAULTS, type ConvolutionOptions, Device } from '../device.js';
+import { expectDevices } from '../models/placement.js';
 import { recall } from './autotune.js';
 import { threads } from './options.js';
 
@@ -19,6 +21,21 @@ export function addDeviceOptions(command: Command): Command {
       '--autotune',
       'for each convolution the fastest implementation, measured at its first call and remembered on disk',
     );
+}
+
+/**
+ * The devices of a network's columns, or one: names with commas between. CPU devices share the cores, unless `threads`
+ * says how many each has.
+ * @throws {DeviceError} {@link ArgumentError}
+ */
+export function openDevices(names: string, options: Omit<DeviceOptions, 'device'>): readonly Device[] {
+  const devices = expectDevices(names.split(','));
+  const share = Math.max(1, Math.floor(availableParallelism() / devices.length));
+  for (const { name } of devices) {
+    const isShare = devices.length > 1 && name.startsWith('cpu');
+    openDevice({ ...options, device: name, ...(isShare ? { threads: options.threads ?? share } : {}) });
+  }
+  return devices;
 }
 
 /**

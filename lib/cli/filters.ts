@@ -21,10 +21,11 @@ export function addFilters(program: Command): void {
     .action(async ({ model, out }: { model: string; out: string }) => {
       const { openModel } = await import('./model.js');
       const { filtersPicture } = await import('../report/filters.js');
+      const { readWhole } = await import('../models/parameters.js');
       const { writeAtomically } = await import('../io/atomic.js');
       using classifier = await openModel(model, {});
       const { weight, columns } = classifier.model.firstConvolution;
-      const picture = await filtersPicture(await weight.data<Float32Array>(), weight.shape, { columns });
+      const picture = await filtersPicture(await readWhole(weight), weight.shape, { columns });
       await writeAtomically(out, (file) => file.writeFile(picture));
       writeLine(`Saved ${out}`);
     });

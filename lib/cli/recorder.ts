@@ -3,6 +3,7 @@ import { FileWriteError, reasonOf } from '../errors.js';
 import { writeAtomically } from '../io/atomic.js';
 import { EventFile } from '../io/tensorboard.js';
 import type { AlexNet } from '../models/alexnet.js';
+import { readWhole } from '../models/parameters.js';
 import { Confusion } from '../report/confusion.js';
 import { filtersPicture } from '../report/filters.js';
 import { type Report, reportPage } from '../report/page.js';
@@ -70,7 +71,7 @@ export class Recorder {
     this.#confusion = new Confusion(this.#options.classes);
     // Read where the queue of the device is now: what comes later is the next step's.
     const { weight, columns } = this.#options.model.firstConvolution;
-    const weights = weight.data<Float32Array>();
+    const weights = readWhole(weight);
     weights.catch(() => {});
     this.#write(async () => {
       const filters = await filtersPicture(await weights, weight.shape, { columns });

@@ -229,9 +229,16 @@ export function newSettings(
     seed: given.seed ?? 0,
     colourNoise,
     threads: given.threads ?? null,
-    device: given.device ?? 'cpu',
+    device: devicesOf(given) ?? 'cpu',
     convolutions: withGiven(CONVOLUTION_DEFAULTS, given),
   };
+}
+
+/** The names that were given, with commas between. */
+export function devicesOf({ device, devices }: TrainOptions): string | undefined {
+  if (device !== undefined && devices !== undefined)
+    throw new ArgumentError('--devices goes without --device: it names both');
+  return devices ?? device;
 }
 
 /** On the command line each of them can only leave its default. */
@@ -305,7 +312,7 @@ export function resumedSettings(
       `${expected(`at least ${saved.epochs}`, '--epochs', given.epochs)}: it may only be raised on --resume`,
     );
   }
-  const device = given.device ?? saved.device;
+  const device = devicesOf(given) ?? saved.device;
   const settings: Settings = {
     ...saved,
     data: given.data === undefined ? saved.data : resolve(given.data),

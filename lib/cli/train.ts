@@ -42,6 +42,10 @@ export interface TrainOptions extends DeviceOptions, Partial<Augmentation> {
   resume?: string;
   strict?: boolean;
   json?: boolean;
+  /** Names with commas between. */
+  devices?: string;
+  /** File. */
+  trace?: string;
 }
 
 export function addTrain(program: Command): void {
@@ -125,6 +129,8 @@ export function addTrain(program: Command): void {
         "with --data: add colours as the paper's section 4.1 says, or as its code did (default: none)",
       ).choices([...COLOUR_NOISES, 'none']),
     )
+    .option('--devices <a,b>', "the network's two columns on a device each: cpu:0,cpu:1 or cuda:0,cuda:1")
+    .option('--trace <file>', 'what each device did in the first steps, for ui.perfetto.dev')
     .option('--out <dir>', `folder of the checkpoints (default: ${SHAPES.out}, or ${PHOTOS.out} with --data)`)
     .option('--resume <dir>', 'go on from its last checkpoint, with its options; --epochs may be raised')
     .option(
@@ -147,6 +153,7 @@ export function addTrain(program: Command): void {
           'fine-tune a trained model',
         ],
         ['alexnet train --resume runs/photos --epochs 20', 'go on, for longer'],
+        ['alexnet train --devices cuda:0,cuda:1', 'the two columns on two GPUs, as in the paper'],
         ['alexnet train --json > log.jsonl', 'the figures of every step'],
       ),
     )

@@ -16,7 +16,7 @@ import type { Recipe } from '../train/recipes.js';
 import { type Resumed, Trainer } from '../train/trainer.js';
 import { parseTrainingState } from '../train/training_state.js';
 import { type Data, drawnShapes, openFolders } from './data.js';
-import { openDevice } from './device.js';
+import { openDevices } from './device.js';
 import { writableFolder } from './folder.js';
 import { count, describeSkipped, teller, writeLine } from './output.js';
 import { BarProgress, describeValidation, JsonProgress, LineProgress, type Progress } from './progress.js';
@@ -25,6 +25,7 @@ import { Recorder, type RecorderOptions } from './recorder.js';
 import { describeSchedule } from './schedule.js';
 import {
   type DataFolders,
+  devicesOf,
   foldersOf,
   newSettings,
   parseSettings,
@@ -34,6 +35,7 @@ import {
 } from './settings.js';
 import { statisticsOfFolder } from './statistics.js';
 import { stoppable } from './stop.js';
+import { Tracer } from './tracer.js';
 import type { TrainOptions } from './train.js';
 
 interface Run {
@@ -45,6 +47,8 @@ interface Run {
   strict: boolean;
   /** Undefined: measured on the training data. */
   preprocessing: Preprocessing | undefined;
+  /** File for a trace of the first steps. */
+  trace: string | undefined;
   /** To start from. */
   start?: ModelFile;
   /** To go on from, and what is no longer as it was. */
@@ -61,7 +65,7 @@ async function start(given: TrainOptions): Promise<void> {
   const { json = false, strict = false } = given;
   const tell = teller(json);
   const folders = foldersOf(await withOwnValidation(given));
-  openDevice(given);
+  openDevices(devicesOf(given) ?? 'cpu', given);
   await using from = given.from === undefined ? undefined : await ModelFile.open(given.from);
   const model = from?.info.model;
   if (folders === null && given.colourNoise !== undefined && given.colourNoise !== 'none')
@@ -101,6 +105,7 @@ async function start(given: TrainOptions): Promise<void> {
     out,
     json,
     strict,
+    trace: given.trace,
     ...(from === undefined ? {} : { start: from }),
   });
 }
@@ -141,7 +146,7 @@ async function resume(given: TrainOptions, folder: string): Promise<void> {
   // A model without it is refused before its data are looked for.
   parseTrainingState(info.training, path);
   const { settings, changes } = resumedSettings(given, parseSettings(info.notes, path));
-  openDevice({ device: settings.device, ...settings.convolutions });
+  openDevices(settings.device, settings.convolutions);
   const { data: train, val } = settings;
   const data =
     train === null || val === null
@@ -151,18 +156,17 @@ async function resume(given: TrainOptions, folder: string): Promise<void> {
           only: settings.classes ?? undefined,
         });
   const out = await writableFolder(given.out ?? dirname(path));
-  await run({ settings, data, preprocessing, out, json, strict, checkpoint, changes });
+  await run({ settings, data, preprocessing, out, json, strict, trace: given.trace, checkpoint, changes });
 }
 
 async function run({ settings, data, out, json, strict, ...given }: Run): Promise<void> {
-  const { preprocessing, start, checkpoint, changes = [] } = given;
+  const { preprocessing, trace, start, checkpoint, changes = [] } = given;
   const { preset, init, dropout, seed, batch, epochs, threads } = settings;
-  const device = openDevice({
-    device: settings.device,
+  const devices = openDevices(settings.device, {
     ...(threads === null ? {} : { threads }),
     ...settings.convolutions,
   });
-  using model = new AlexNet({ classes: data.train.classes.length, preset, init, seed, dropout, device });
+  using model = new AlexNet({ classes: data.train.classes.length, preset, init, seed, dropout, devices });
   if (start !== undefined) await start.loadWeights(model, { lastLayer: hasClasses(start, data.train) });
   for (const [name, parameter] of model.namedParameters())
     parameter.requiresGrad = !settings.freeze.some((layer) => name.startsWith(`${layer}.`));
@@ -171,6 +175,7 @@ async function run({ settings, data, out, json, strict, ...given }: Run): Promis
   const progress = makeProgress(json, epochs);
   let savedBest = false;
   let recorder: Recorder | undefined;
+  const tracer = trace === undefined ? undefined : new Tracer(model.devices, trace);
   using trainer = new Trainer({
     model,
     optimizer,
@@ -190,6 +195,7 @@ async function run({ settings, data, out, json, strict, ...given }: Run): Promis
       savedBest ||= event.event === 'epoch' && event.best;
       progress.onEvent(event);
       recorder?.onEvent(event);
+      tracer?.onEvent(event);
     },
     onJudgement: (judgement) => recorder?.onJudgement(judgement),
   });
@@ -209,6 +215,7 @@ async function run({ settings, data, out, json, strict, ...given }: Run): Promis
     const { result: end, status } = await stoppable((signal) => trainer.fit(epochs, { signal }));
     progress.close();
     for (const line of describeEnd(end, savedBest)) say(line);
+    if (tracer !== undefined) say(`Saved ${await tracer.save()}: a trace for ui.perfetto.dev`);
     const report = await recorder?.close();
     if (typeof report === 'string') say(`Saved ${report}: curves, filters, and what was taken for what`);
     if (!end.complete && status !== undefined) process.exitCode = status;
@@ -244,18 +251,30 @@ function describe(settings: Settings, { train, validation }: Data, model: AlexNe
   const leftOver = train.length - steps * batch;
   const lines = [
     `AlexNet, preset ${preset}, ${train.classes.length} classes: ${count(model.parameterCount)} parameters`,
-    `  initialisation ${init}, ${dropout > 0 ? `dropout ${dropout}` : 'no dropout'}, device ${model.device}`,
+    `  initialisation ${init}, ${dropout > 0 ? `dropout ${dropout}` : 'no dropout'}, ${describeDevices(model)}`,
     `${count(train.length)} ${data === null ? 'drawn ' : ''}pictures to learn, ${count(validation.length)} to validate`,
     `  epochs ${epochs}, steps an epoch ${count(steps)}, batch ${batch}, ${optimizer}, rate ${lr}`,
     `  ${describeRule(settings)}`,
     `  ${describeInput(settings)}`,
   ];
+  const crossings = model.crossings(batch);
+  if (crossings.length > 0) {
+    lines.push(
+      `  ${count(crossings.reduce((sum, { bytes }) => sum + bytes, 0))} bytes cross between the devices in a step:`,
+    );
+    for (const { tensor, layer, from, to, bytes } of crossings)
+      lines.push(`    ${tensor}, of ${layer}, from ${from} to ${to}: ${count(bytes)}`);
+  }
   if (recipe !== null) lines.splice(1, 0, `  recipe ${recipe}`);
   for (const deviation of settings.deviations) lines.push(`  other than its source: ${deviation}`);
   if (batch < settings.batch)
     lines.push(`  a batch of ${settings.batch} would be more than there are: all are one`);
   if (leftOver > 0) lines.push(`  ${leftOver} pictures are left over in each epoch, others each time`);
   return lines;
+}
+
+function describeDevices({ devices }: AlexNet): string {
+  return devices.length > 1 ? `a column on each of ${devices.join(' and ')}` : `device ${devices[0]}`;
 }
 
 function describeRule(settings: Settings): string {

@@ -1,4 +1,4 @@
-import type { Shape } from '../tensor.js';
+import { type Shape, sizeOf, type Tensor } from '../tensor.js';
 import type { AlexNetConfig } from './alexnet.js';
 import { PRESETS, type Preset } from './presets.js';
 
@@ -25,4 +25,35 @@ export function parameterShapes(config: AlexNetConfig): ReadonlyMap<string, Shap
     }
   }
   return shapes;
+}
+
+/**
+ * Parameters, or an optimizer's tensors for them, by the names that they have on one device. Of a network on several
+ * devices each is in parts, which are some rows of the whole: `conv1.0.weight` and `conv1.1.weight` of `conv1.weight`.
+ */
+export function wholes(entries: Iterable<readonly [string, Tensor]>): Map<string, Whole> {
+  const found = new Map<string, Whole>();
+  for (const [name, part] of entries) {
+    const whole = name.replace(/\.\d+(?=\.)/, '');
+    const { parts = [], shape: [rows = 0] = [] } = found.get(whole) ?? {};
+    const [more = 0, ...row] = part.shape;
+    found.set(whole, { parts: [...parts, part], shape: [rows + more, ...row] });
+  }
+  return found;
+}
+
+export interface Whole {
+  parts: readonly Tensor[];
+  shape: Shape;
+}
+
+/** Its numbers, as they are where the devices' queues are now. */
+export async function readWhole({ parts, shape }: Whole): Promise<Float32Array> {
+  const numbers = new Float32Array(sizeOf(shape));
+  let offset = 0;
+  for (const part of await Promise.all(parts.map((each) => each.data<Float32Array>()))) {
+    numbers.set(part, offset);
+    offset += part.length;
+  }
+  return numbers;
 }

@@ -1,24 +1,45 @@
+import type { Device } from '../device.js';
 import { windows } from '../ops/check.js';
 import type { AlexNetConfig } from './alexnet.js';
+import { placed } from './placement.js';
 import type { Layer, Preset } from './presets.js';
 
 interface Row {
   name: string;
   what: string;
+  /** Of one picture. */
   shape: readonly number[];
   parameters: number;
 }
 
-/** A table of the layers, as text for a terminal. */
-export function summarize(config: AlexNetConfig, preset: Preset, total: number): string {
-  const rows: Row[] = [
-    { name: 'input', what: '', shape: [preset.inputSize, preset.inputSize, 3], parameters: 0 },
-  ];
+/** The input and the layers. */
+export function rowsOf(config: AlexNetConfig, preset: Preset): Row[] {
   let shape: readonly number[] = [preset.inputSize, preset.inputSize, 3];
+  const rows: Row[] = [{ name: 'input', what: '', shape, parameters: 0 }];
   for (const layer of preset.layers) {
     const row = describe(layer, shape, config);
     shape = row.shape;
     rows.push(row);
+  }
+  return rows;
+}
+
+/** A table of the layers, as text for a terminal. */
+export function summarize(
+  config: AlexNetConfig,
+  preset: Preset,
+  total: number,
+  devices: readonly Device[],
+): string {
+  const rows = rowsOf(config, preset);
+  const isSplit = devices.length > 1;
+  if (isSplit) {
+    for (const { layer, joins } of placed(preset.layers)) {
+      const row = rows.find(({ name }) => name === layer.name);
+      if (row !== undefined && joins) row.what = ['⇄ both columns', row.what].filter(Boolean).join(', ');
+    }
+    const shape = rows.at(-1)?.shape ?? [];
+    rows.push({ name: 'logits', what: `→ both columns, on ${devices[0]}`, shape, parameters: 0 });
   }
   const cells = rows.map((row) => [
     row.name,
@@ -35,9 +56,10 @@ export function summarize(config: AlexNetConfig, preset: Preset, total: number):
       .trimEnd(),
   );
   return [
-    `AlexNet, preset ${config.preset}, init ${config.init}`,
+    `AlexNet, preset ${config.preset}, init ${config.init}${isSplit ? `, a column on each of ${devices.join(' and ')}` : ''}`,
     ...lines,
     `${grouped(total)} parameters`,
+    ...(isSplit ? ['⇄ → cross between the devices, and the gradients the other way'] : []),
   ].join('\n');
 }
 

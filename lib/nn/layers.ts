@@ -161,12 +161,30 @@ export class Dropout extends Module {
   }
 
   override forward(x: Tensor): Tensor {
-    const p = this.#p;
-    if (p === 0) return x;
-    if (this.training) {
-      const factor = this.#mode === 'inverted' ? 1 / (1 - p) : 1;
-      return dropout(x, { p, scale: factor, ...this.#generator.take(x.size) });
-    }
-    return this.#mode === 'paper' ? scale(x, 1 - p) : x;
+    const [y = x] = this.forwardColumns([x]);
+    return y;
   }
+
+  /**
+   * As forward of the columns side by side, each of which may be on a device of its own.
+   * @param columns `[N, C]` each, C a multiple of 4
+   */
+  forwardColumns(columns: readonly Tensor[]): Tensor[] {
+    const p = this.#p;
+    if (p === 0) return [...columns];
+    if (!this.training) return columns.map((x) => (this.#mode === 'paper' ? scale(x, 1 - p) : x));
+    const factor = this.#mode === 'inverted' ? 1 / (1 - p) : 1;
+    const widths = columns.map(({ shape }) => shape.at(-1) ?? 1);
+    const place = this.#generator.take(sum(columns.map(({ size }) => size)));
+    return columns.map((x, i) => {
+      const options = { p, scale: factor, ...place };
+      if (columns.length === 1) return dropout(x, options);
+      const offset = place.offset + sum(widths.slice(0, i)) / 4;
+      return dropout(x, { ...options, offset, width: widths[i] ?? 1, stride: sum(widths) });
+    });
+  }
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
 }

@@ -1,5 +1,6 @@
 import { record } from '../autograd.js';
 import { expectFinite, expectInRange, expectInteger } from '../check.js';
+import { ArgumentError, expected } from '../errors.js';
 import type { Tensor } from '../tensor.js';
 import { expectTensors, output } from './check.js';
 
@@ -12,6 +13,12 @@ export interface DropoutOptions {
   seed: number;
   stream: number;
   offset: number;
+  /**
+   * Of some columns of a larger tensor, which are drawn for as there: the length of its rows here, and there. Multiples
+   * of 4. Default: all of `x` is one row.
+   */
+  width?: number;
+  stride?: number;
 }
 
 /**
@@ -20,7 +27,15 @@ export interface DropoutOptions {
  */
 export function dropout(x: Tensor, options: DropoutOptions): Tensor {
   expectTensors({}, { x });
+  const width = expectInteger('width', options.width ?? x.size, 1, x.size);
+  const stride = expectInteger('stride', options.stride ?? width, width);
+  if (width < x.size && (width % 4 !== 0 || stride % 4 !== 0 || x.size % width !== 0))
+    throw new ArgumentError(
+      expected(`rows of a multiple of 4 in ${x.size} elements`, 'width and stride', [width, stride]),
+    );
   const params = {
+    width,
+    stride,
     p: expectInRange('p', options.p, 0, 1),
     scale: expectFinite('scale', options.scale),
     seed: expectInteger('seed', options.seed, 0),

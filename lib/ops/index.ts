@@ -1,7 +1,7 @@
 export { softmax, softmaxCrossEntropy, topKHits } from './classification.js';
 export { type Conv2dOptions, conv2d } from './conv2d.js';
 export { type DropoutOptions, dropout } from './dropout.js';
-export { add, relu, scale, tanh } from './elementwise.js';
+export { add, cat, relu, scale, tanh } from './elementwise.js';
 export { linear } from './linear.js';
 export { type LrnOptions, lrn } from './lrn.js';
 export { type MatmulOptions, matmul } from './matmul.js';

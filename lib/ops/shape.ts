@@ -19,7 +19,11 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
 export function to(x: Tensor, device: DeviceLike): Tensor {
   if (!(x instanceof Tensor)) throw new ArgumentError(expected('tensor', 'x', x));
   const { device: source } = x;
-  return record('to', transfer(x, Device.get(device)), [x], () => (dy) => [transfer(dy, source)]);
+  const target = Device.get(device);
+  const { label } = target;
+  return record('to', transfer(x, target), [x], () => (dy) => [
+    source.labelled(label, () => transfer(dy, source)),
+  ]);
 }
 
 function transfer(x: Tensor, device: Device): Tensor {

@@ -2,7 +2,7 @@ import { noGrad } from '../autograd.js';
 import type { Dataset, SkipOptions } from '../data/dataset.js';
 import { type Batch, Loader } from '../data/loader.js';
 import { ArgumentError, DataError, expected } from '../errors.js';
-import type { Module } from '../nn/index.js';
+import type { AlexNet } from '../models/alexnet.js';
 import { tidy } from '../scope.js';
 import { centreCrops, decodingOf, type InputPipeline, tenCrops } from './preprocessing.js';
 import { averageScores, rankOf, type Scores } from './scores.js';
@@ -55,7 +55,7 @@ export interface EvaluateOptions extends SkipOptions {
 
 /** A model and how it takes pictures. */
 export interface Member {
-  model: Module;
+  model: AlexNet;
   input: InputPipeline;
 }
 

@@ -6,10 +6,10 @@ import { writeAtomically } from '../io/atomic.js';
 import { exists } from '../io/folder.js';
 import { SafetensorsFile, type TensorEntry, writeSafetensors } from '../io/safetensors.js';
 import { AlexNet } from '../models/alexnet.js';
-import { parameterShapes } from '../models/parameters.js';
+import { parameterShapes, type Whole, wholes } from '../models/parameters.js';
 import { LAST_LAYER } from '../models/presets.js';
 import type { Optimizer } from '../optim/optimizer.js';
-import type { Shape, Tensor } from '../tensor.js';
+import { type Shape, Tensor } from '../tensor.js';
 import { formatInfo, MEAN_IMAGE, type ModelInfo, parseInfo } from './model_info.js';
 import { MAX_RESIZE } from './preprocessing.js';
 
@@ -31,23 +31,24 @@ export async function saveModelFile(
 ): Promise<void> {
   const metadata = formatInfo(info);
   const tensors = new Map<string, TensorEntry>();
-  for (const [name, parameter] of model.namedParameters()) tensors.set(name, entry(parameter));
+  for (const [name, parameter] of wholes(model.namedParameters())) tensors.set(name, entry(parameter));
   const { resize, mean } = info.preprocessing;
   if (mean instanceof Float32Array) {
     tensors.set(MEAN_IMAGE, { dtype: 'F32', shape: [resize, resize, 3], data: mean });
   }
   if (optimizer !== undefined) {
-    for (const [name, state] of optimizer.stateTensors()) tensors.set(OPTIMIZER_PREFIX + name, entry(state));
+    for (const [name, state] of wholes(optimizer.stateTensors()))
+      tensors.set(OPTIMIZER_PREFIX + name, entry(state));
   }
   await writeAtomically(path, (file) => writeSafetensors(file, tensors, metadata));
 }
 
-function entry(tensor: Tensor): TensorEntry {
+function entry({ parts, shape }: Whole): TensorEntry {
   return {
     dtype: 'F32',
-    shape: tensor.shape,
+    shape,
     async *data() {
-      yield await tensor.data();
+      for (const part of parts) yield await part.data();
     },
   };
 }
@@ -108,7 +109,7 @@ export class ModelFile implements AsyncDisposable {
         throw new ArgumentError(expected(`${ours}, as ${this.path} has,`, `the model's ${key}`, theirs));
       }
     }
-    const parameters = [...model.namedParameters()];
+    const parameters = [...wholes(model.namedParameters())];
     const isLoaded = (name: string): boolean => lastLayer || !name.startsWith(`${LAST_LAYER}.`);
     await this.#loadInto(new Map(parameters.filter(([name]) => isLoaded(name))), '');
   }
@@ -119,12 +120,12 @@ export class ModelFile implements AsyncDisposable {
    */
   async loadOptimizer(optimizer: Optimizer): Promise<void> {
     this.expectOptimizer(optimizer);
-    await this.#loadInto(new Map(optimizer.stateTensors()), OPTIMIZER_PREFIX);
+    await this.#loadInto(wholes(optimizer.stateTensors()), OPTIMIZER_PREFIX);
   }
 
   /** @throws {FileFormatError} where the file has not exactly the tensors of such an optimizer */
   expectOptimizer(optimizer: Optimizer): void {
-    const targets = [...optimizer.stateTensors()];
+    const targets = [...wholes(optimizer.stateTensors())];
     const shapes = new Map(targets.map(([name, { shape }]) => [OPTIMIZER_PREFIX + name, shape]));
     expectTensors(this.#file, shapes, isOptimizers, 'this optimizer');
   }
@@ -135,10 +136,10 @@ export class ModelFile implements AsyncDisposable {
     return this.#file.readPieces(name, { dtype: 'F32', shape }, elements);
   }
 
-  async #loadInto(targets: ReadonlyMap<string, Tensor>, prefix: string): Promise<void> {
-    for (const [name, target] of targets) {
-      const kind = { dtype: 'F32', shape: target.shape } as const;
-      await target.writePieces(this.#file.readPieces(prefix + name, kind, PIECE_ELEMENTS));
+  async #loadInto(targets: ReadonlyMap<string, Whole>, prefix: string): Promise<void> {
+    for (const [name, { parts, shape }] of targets) {
+      const kind = { dtype: 'F32', shape } as const;
+      await Tensor.writePieces(parts, this.#file.readPieces(prefix + name, kind, PIECE_ELEMENTS));
     }
   }
 

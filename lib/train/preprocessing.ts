@@ -9,6 +9,7 @@ import {
 import { type ColourNoise, NOISE_GAINS } from '../data/colour.js';
 import type { DecodeOptions } from '../data/decode.js';
 import { RESIZE_KERNELS, type ResizeKernel } from '../data/resize.js';
+import type { Device } from '../device.js';
 import { ArgumentError, expected } from '../errors.js';
 import type { AlexNet } from '../models/alexnet.js';
 import { PRESETS, type PresetName } from '../models/presets.js';
@@ -131,18 +132,27 @@ function centreOf(image: Float32Array, size: number, crop: number): Float32Array
   return centre;
 }
 
-/** Uploads pictures picture by picture, and makes the network's input of their crops on the device. */
+/** The network's input on one device: what its crops are less, and times. */
+interface Place {
+  device: Device;
+  mean: Tensor;
+  scale: Tensor;
+  noisyScale: Tensor;
+}
+
+/**
+ * Uploads pictures picture by picture, and makes the network's input of their crops on the device. Of a network on two
+ * devices each gets the pictures, and makes all of the input: nothing crosses between them.
+ */
 export class InputPipeline {
   readonly preprocessing: Preprocessing;
-  readonly #model: Pick<AlexNet, 'device' | 'inputSize' | 'cropSize'>;
-  readonly #mean: Tensor;
-  readonly #scale: Tensor;
-  readonly #noisyScale: Tensor;
+  readonly #inputSize: number;
+  readonly #places: readonly Place[];
 
   /** @throws {ArgumentError} where it has not the crop that the model takes */
   constructor(
     preprocessing: Preprocessing,
-    model: Pick<AlexNet, 'device' | 'inputSize' | 'cropSize'>,
+    model: Pick<AlexNet, 'devices' | 'inputSize' | 'cropSize'>,
     noise: ColourNoise['kind'] = 'paper',
   ) {
     this.preprocessing = expectPreprocessing(preprocessing);
@@ -150,60 +160,68 @@ export class InputPipeline {
     if (crop !== model.cropSize) {
       throw new ArgumentError(expected(`${model.cropSize}, as the model takes,`, 'preprocessing.crop', crop));
     }
-    this.#model = model;
-    const { device } = model;
-    this.#mean = unscoped(() =>
-      mean instanceof Float32Array
-        ? tensor(centreOf(mean, resize, crop), [crop, crop, 3], { device })
-        : tensor(Float32Array.from(mean), [3], { device }),
-    );
-    this.#scale = unscoped(() => tensor(Float32Array.from(scale), [3], { device }));
+    this.#inputSize = model.inputSize;
     const noisy = Float32Array.from(scale, (factor) => factor * NOISE_GAINS[noise]);
-    this.#noisyScale = unscoped(() => tensor(noisy, [3], { device }));
+    this.#places = model.devices.map((device) =>
+      unscoped(() => ({
+        device,
+        mean:
+          mean instanceof Float32Array
+            ? tensor(centreOf(mean, resize, crop), [crop, crop, 3], { device })
+            : tensor(Float32Array.from(mean), [3], { device }),
+        scale: tensor(Float32Array.from(scale), [3], { device }),
+        noisyScale: tensor(noisy, [3], { device }),
+      })),
+    );
   }
 
-  /** `[N, height, width, 3]`, uint8. Call it in a tidy(), like the next: the result belongs to the caller. */
-  upload({ height, width, pixels }: Pictures): Tensor {
-    const { device } = this.#model;
-    const images = empty([pixels.length, height, width, 3], { dtype: 'uint8', device });
-    pixels.forEach((picture, i) => {
-      if (picture.length !== height * width * 3) {
-        throw new ArgumentError(
-          expected(`${height * width * 3} bytes`, `pixels of picture ${i}`, picture.length),
-        );
-      }
-      images.write(picture, i * picture.length);
+  /** `[N, height, width, 3]`, uint8, on each device. Call it in a tidy(), like the next: the result belongs to the caller. */
+  upload({ height, width, pixels }: Pictures): Tensor[] {
+    return this.#places.map(({ device }) => {
+      const images = empty([pixels.length, height, width, 3], { dtype: 'uint8', device });
+      pixels.forEach((picture, i) => {
+        if (picture.length !== height * width * 3) {
+          throw new ArgumentError(
+            expected(`${height * width * 3} bytes`, `pixels of picture ${i}`, picture.length),
+          );
+        }
+        images.write(picture, i * picture.length);
+      });
+      return images;
     });
-    return images;
   }
 
   /**
+   * @param images as `upload` returns them
    * @param shifts colours that are added, where there is noise
-   * @returns `[N, inputSize, inputSize, 3]`
+   * @returns `[N, inputSize, inputSize, 3]` on each device
    */
-  prepare(images: Tensor, places: Int32Array, shifts: Float32Array | null = null): Tensor {
+  prepare(images: readonly Tensor[], places: Int32Array, shifts: Float32Array | null = null): Tensor[] {
     const { crop } = this.preprocessing;
-    const { device, inputSize } = this.#model;
-    const shape = [images.shape[0] ?? 0, 3];
-    const crops = tensor(places, shape, { device });
-    const shift = shifts === null ? null : tensor(shifts, shape, { device });
-    const x = prepareImages(images, {
-      crops,
-      height: crop,
-      width: crop,
-      outputSize: inputSize,
-      mean: this.#mean,
-      scale: shift === null ? this.#scale : this.#noisyScale,
-      shift,
+    return images.flatMap((pictures, i) => {
+      const place = this.#places[i];
+      if (place === undefined) return [];
+      const { device, mean, scale, noisyScale } = place;
+      const shape = [pictures.shape[0] ?? 0, 3];
+      const crops = tensor(places, shape, { device });
+      const shift = shifts === null ? null : tensor(shifts, shape, { device });
+      const x = prepareImages(pictures, {
+        crops,
+        height: crop,
+        width: crop,
+        outputSize: this.#inputSize,
+        mean,
+        scale: shift === null ? scale : noisyScale,
+        shift,
+      });
+      crops.dispose();
+      shift?.dispose();
+      return x;
     });
-    crops.dispose();
-    shift?.dispose();
-    return x;
   }
 
   dispose(): void {
-    this.#mean.dispose();
-    this.#scale.dispose();
-    this.#noisyScale.dispose();
+    for (const { mean, scale, noisyScale } of this.#places)
+      for (const constant of [mean, scale, noisyScale]) constant.dispose();
   }
 }

@@ -11,6 +11,7 @@ import { tidy } from '../scope.js';
 import { tensor } from '../tensor.js';
 import { packageVersion } from '../version.js';
 import { Checkpoints } from './checkpoints.js';
+import { arithmeticOf, choicesOf, choose } from './devices.js';
 import { evaluate, type Metrics } from './evaluate.js';
 import type { EndEvent, StepEvent } from './events.js';
 import { IdleClock } from './idle_clock.js';
@@ -141,7 +142,7 @@ export class Trainer {
     });
     file.expectOptimizer(optimizer);
     return this.#exclusively('resume', async () => {
-      model.device.choose(state.choices);
+      choose(model.devices, state.choices);
       optimizer.load(state.optimizer);
       this.#schedule.load(state.schedule);
       model.generator.load(state.generator);
@@ -152,7 +153,8 @@ export class Trainer {
       this.#progress = { epoch, step, sums, train, val, best };
       this.#checkpoints.startFrom(file, state);
       const inexact = differences(state.facts, this.#facts());
-      if (!model.device.deterministic) inexact.push('deterministic: off, so that no two runs are equal');
+      if (model.devices.some((device) => !device.deterministic))
+        inexact.push('deterministic: off, so that no two runs are equal');
       return { epoch, stepOfEpoch: this.#stepOfEpoch, inexact };
     });
   }
@@ -161,7 +163,7 @@ export class Trainer {
   #facts(): Record<string, string> {
     const { model, optimizer } = this.#options;
     return {
-      ...model.device.arithmetic,
+      ...arithmeticOf(model.devices),
       version: packageVersion(),
       decoder: DECODER,
       optimizer: optimizer.settings(),
@@ -430,7 +432,7 @@ export class Trainer {
         validation: validation === undefined ? null : identityOf(validation),
       },
       facts: this.#facts(),
-      choices: model.device.choices,
+      choices: choicesOf(model.devices),
       optimizer: optimizer.state(),
       schedule: this.#schedule.state(),
       generator: model.generator.state(),

@@ -148,7 +148,10 @@ void transfer(const Napi::CallbackInfo& info) {
                {source.fate},
                {target.fate},
                [block = source.block->block(), from = source.view(),
-                to = target.view()](Context& context) mutable { copyBetweenDevices(context, from, to); }});
+                to = target.view()](Context& context) mutable { copyBetweenDevices(context, from, to); },
+               Stream::Operation::Kind::Compute,
+               source.device,
+               source.bytes()});
 }
 
 /// together(handles of one device): those that are poisoned poison all.
@@ -214,6 +217,8 @@ Napi::Value takeSpans(const Napi::CallbackInfo& info) {
     object.Set("enqueuedNs", static_cast<double>(span.enqueued));
     object.Set("startNs", static_cast<double>(span.start));
     object.Set("endNs", static_cast<double>(span.end));
+    object.Set("from", span.from);
+    object.Set("bytes", static_cast<double>(span.bytes));
     array.Set(i, object);
   }
   return array;

@@ -46,6 +46,8 @@ void exportOps(Napi::Object exports) {
   op<tanh>(exports, "tanh");
   op<tanhBackward>(exports, "tanhBackward");
   op<add>(exports, "add");
+  op<cat>(exports, "cat");
+  op<catBackward>(exports, "catBackward");
   op<scale>(exports, "scale");
   op<fill>(exports, "fill");
   op<dropout>(exports, "dropout");

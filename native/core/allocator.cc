@@ -57,7 +57,7 @@ std::shared_ptr<Block> Allocator::allocate(size_t bytes, Use use) {
     if (!fails) data = allocateDeviceMemory(device_, rounded);
     if (data == nullptr)
       throw Error(ErrorCode::OutOfMemory,
-                  concat("Expected ", bytes, " bytes of free memory on device ", device_, " but ",
+                  concat("Expected ", bytes, " bytes of free memory on ", deviceName(device_), " but ",
                          stats_.liveBytes, " bytes are in use and no more could be had"));
     ++stats_.misses;
   }

@@ -58,6 +58,42 @@ inline int64_t channelsOfBiasRelu(const Tensor* y, const Tensor& dy, const Tenso
   return channels;
 }
 
+/// Rows of two tensors side by side, and how wide each of the two is.
+struct Columns {
+  int64_t rows, left, right;
+};
+
+/// `y` is `a` and `b` side by side along the last axis; at least one of the two is there.
+inline Columns columnsOfCat(const Tensor* a, const Tensor* b, const Tensor& y) {
+  const int last = y.shape.rank() - 1;
+  CHECK(last >= 0, "Expected at least one dimension for cat");
+  const int64_t width = y.shape[last];
+  for (const Tensor* part : {a, b}) {
+    if (part == nullptr) continue;
+    checkRank("a part of cat", part->shape, y.shape.rank());
+    Shape wanted;
+    for (int axis = 0; axis < last; ++axis) wanted.push(y.shape[axis]);
+    wanted.push(part->shape[last]);
+    checkShape("a part of cat", part->shape, wanted);
+  }
+  const int64_t left = a != nullptr ? a->shape[last] : width - b->shape[last];
+  const int64_t right = b != nullptr ? b->shape[last] : width - left;
+  CHECK(left >= 0 && right >= 0 && left + right == width, "Expected ", width,
+        " columns for cat but received ", left, " and ", right);
+  return {width > 0 ? y.count() / width : 0, left, right};
+}
+
+/// Of rows that are not the whole of what is drawn for each begins with a block of Philox.
+inline void checkDropout(const DropoutParams& params, const Tensor& x, const Tensor& y) {
+  CHECK(params.p >= 0 && params.p <= 1, "Expected a number from 0 to 1 for p of dropout but received ",
+        params.p);
+  CHECK(params.width >= x.count() || (params.width > 0 && params.width % 4 == 0 && params.stride % 4 == 0 &&
+                                      x.count() % params.width == 0),
+        "Expected rows of a multiple of 4 elements for dropout but received ", params.width, " of ",
+        params.stride);
+  checkShape("y", y.shape, x.shape);
+}
+
 /// Of logits and what is computed from them.
 inline void checkClasses(const Tensor& x, const Tensor& y) {
   checkRank("logits", x.shape, 2);

@@ -25,6 +25,8 @@ ContextPtr makeContext(int device, Allocator& allocator, Choices& choices);
 
 /// How many devices may be asked for.
 int deviceCount();
+/// As users name it, such as cpu:1.
+std::string deviceName(int device);
 /// Device memory, aligned for every operation of the backend. Null where there is none left.
 void* allocateDeviceMemory(int device, size_t bytes);
 void freeDeviceMemory(int device, void* data, size_t bytes);

@@ -129,19 +129,25 @@ struct FillParams {
 /// Any dtype.
 void fill(Context&, const FillParams&, Tensor& y);
 
+/// y[…, A + B] = a[…, A] and b[…, B] side by side.
+void cat(Context&, const Tensor& a, const Tensor& b, Tensor& y);
+void catBackward(Context&, const Tensor& dy, Tensor* da, Tensor* db);
+
 // ---- Random numbers (philox.h) ----------------------------------------------------------------------------
 
 struct DropoutParams {
   double p, scale;
-  int64_t seed, stream, offset;
+  int64_t seed, stream, offset, width, stride;
   static constexpr auto fields() {
     using P = DropoutParams;
     return std::make_tuple(Field{"p", &P::p}, Field{"scale", &P::scale}, Field{"seed", &P::seed},
-                           Field{"stream", &P::stream}, Field{"offset", &P::offset});
+                           Field{"stream", &P::stream}, Field{"offset", &P::offset},
+                           Field{"width", &P::width}, Field{"stride", &P::stride});
   }
 };
-/// y[i] = u(i) >= p ? x[i] · scale : 0, with u(i) the uniform number at block `offset` + i / 4, word i % 4.
-/// It is its own backward: no mask is stored.
+/// y[i] = u(j) >= p ? x[i] · scale : 0, with u(j) the uniform number at block `offset` + j / 4, word j % 4,
+/// and j = i / width · stride + i % width: x may be some columns of what is drawn for. Where there are
+/// several rows of `width`, both are multiples of 4. It is its own backward: no mask is stored.
 void dropout(Context&, const DropoutParams&, const Tensor& x, Tensor& y);
 
 struct RandomParams {

@@ -142,7 +142,8 @@ void Stream::execute(Operation& operation, Context& context) {
   } else {
     failure = attempt(operation.name, [&] {
       if (operation.tag.enqueued == 0) return operation.run(context);
-      trace_.run(operation.name, operation.tag, context, [&] { operation.run(context); });
+      trace_.run(operation.name, operation.tag, operation.from, operation.bytes, context,
+                 [&] { operation.run(context); });
     });
     if (!failure) {
       if (operation.kind == Kind::Overwrite)

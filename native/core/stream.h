@@ -63,6 +63,9 @@ class Stream {
     std::vector<FatePtr> reads, writes;
     std::function<void(Context&)> run;
     Kind kind = Kind::Compute;
+    /// Of a copy from another device: that one, and how much.
+    int from = -1;
+    size_t bytes = 0;
     Trace::Tag tag{};
   };
   using Done = std::function<void(std::shared_ptr<const Failure>)>;

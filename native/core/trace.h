@@ -16,6 +16,9 @@ struct Span {
   std::shared_ptr<const std::string> label;  // Null for none.
   std::string implementation;                // Empty where there is only one.
   int64_t enqueued, start, end;
+  /// Of a copy from another device: that one, and how much. Otherwise -1 and 0.
+  int from;
+  size_t bytes;
 };
 
 /// The spans of one stream's operations.
@@ -41,14 +44,15 @@ class Trace {
     return std::exchange(complete_, {});
   }
 
-  /// The stream's thread: runs an operation and notes its span.
+  /// The stream's thread: runs an operation and notes its span, with where it copies from and how much.
   template <class Run>
-  void run(const char* op, const Tag& tag, Context& context, Run run) {
+  void run(const char* op, const Tag& tag, int from, size_t bytes, Context& context, Run run) {
     takeImplementation(context);  // Of an operation before, which was not traced.
     const size_t start = mark(context);
     run();
     const size_t end = mark(context);
-    open_.push_back({{op, tag.label, takeImplementation(context), tag.enqueued, 0, 0}, start, end});
+    open_.push_back(
+        {{op, tag.label, takeImplementation(context), tag.enqueued, 0, 0, from, bytes}, start, end});
   }
   /// The stream's thread: completes the spans so far. The device has done all that was enqueued.
   void complete(Context& context) {

@@ -12,7 +12,7 @@ using Pass = Conv2dPass;
 using Shape = Conv2dShape;
 
 const Conv2dImplementation* const kImplementations[] = {&conv2dOneDnn, &conv2dOneDnnJit, &conv2dBlocked,
-                                                        &conv2dIm2col};
+                                                        &conv2dIm2col, &conv2dWinograd};
 
 bool isStrided(const Shape& q) { return q.strideH > 1 || q.strideW > 1; }
 bool isDilated(const Shape& q) { return q.dilationH > 1 || q.dilationW > 1; }
@@ -32,6 +32,19 @@ bool lacksBackward(const Shape& q) {
   return isWide(q) && ((isStrided(q) && isDilated(q)) || farPadding);
 }
 
+/// Whether Winograd's products are large enough (32 channels 1.4–1.7×, 16 channels 0.9×), enough work comes
+/// on each filter that is transformed (images of 13², 256 to 384 channels: 1 image 0.5×, 4 images 1.03×, 8
+/// images 1.4×), and its tiles of 4 × 4 or 3 × 3 output pixels are filled by half (images of 6² 1.0×, 5²
+/// 0.7×).
+template <Pass kPass>
+bool suitsWinograd(const Shape& q) {
+  if (!conv2dWinograd.supports(kPass, q) || q.groupC() < 32 || q.groupK() < 32) return false;
+  const bool isData = kPass == Pass::Data;
+  const int64_t size = q.r == 3 ? 4 : 3, h = isData ? q.h : q.oh, w = isData ? q.w : q.ow;
+  const int64_t rows = (h + size - 1) / size * size, columns = (w + size - 1) / size * size;
+  return q.n * h * w * q.r * q.s >= 6000 && 2 * h * w >= rows * columns;
+}
+
 struct Row {
   Pass pass;
   bool (*matches)(const Shape&);
@@ -46,6 +59,9 @@ const Row kAll[] = {
 };
 
 const Row kAvx512[] = {
+    {Pass::Forward, suitsWinograd<Pass::Forward>, conv2dWinograd},
+    {Pass::Data, suitsWinograd<Pass::Data>, conv2dWinograd},
+    {Pass::Filter, suitsWinograd<Pass::Filter>, conv2dWinograd},
     // AlexNet's conv1 4.5×, 3 channels of 224² pixels 2.7–3.6×, 8 channels 1.2×.
     {Pass::Data, [](const Shape& q) { return q.groups == 1 && q.c <= 8; }, conv2dIm2col},
     // AlexNet's conv1: Z5 1.34×, Z4 0.96×.
@@ -59,6 +75,9 @@ const Row kAvx512[] = {
 };
 
 const Row kAvx2[] = {
+    {Pass::Forward, suitsWinograd<Pass::Forward>, conv2dWinograd},
+    {Pass::Data, suitsWinograd<Pass::Data>, conv2dWinograd},
+    {Pass::Filter, suitsWinograd<Pass::Filter>, conv2dWinograd},
     // 4096 filters of 6×6×256, batch 16 to 128: forward 7–13×, data 6×, filter 13×. (With AVX-512 0.7, 1.0
     // and 1.0×.)
     {Pass::Forward, hasOnePixel, conv2dIm2col},
@@ -108,8 +127,9 @@ const Conv2dImplementation* find(const Row (&rows)[kCount], Pass pass, const Sha
 const Conv2dImplementation& find(const std::string& name) {
   for (const Conv2dImplementation* implementation : kImplementations)
     if (name == implementation->name) return *implementation;
-  throw Error(ErrorCode::Argument,
-              concat("Expected onednn, jit, blocked or im2col for NODE_CUDNN_CONV2D but received ", name));
+  throw Error(
+      ErrorCode::Argument,
+      concat("Expected onednn, jit, blocked, im2col or winograd for NODE_CUDNN_CONV2D but received ", name));
 }
 
 }  // namespace

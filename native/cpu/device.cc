@@ -66,6 +66,8 @@ ContextPtr makeContext(int, Allocator& allocator, Choices& choices) {
 
 int deviceCount() { return 16; }
 
+std::string deviceName(int device) { return concat("cpu:", device); }
+
 void* allocateDeviceMemory(int, size_t bytes) {
   const size_t alignment = bytes >= kBlockAlignment ? kBlockAlignment : 64;
   void* data = nullptr;

@@ -74,6 +74,15 @@ SIMD_CLONES void scaleRange(int64_t count, float factor, const float* x, float* 
   for (int64_t i = 0; i < count; ++i) y[i] = x[i] * factor;
 }
 
+/// body(row) for each row of two tensors side by side.
+template <class Body>
+void eachRow(Context& context, const Columns& columns, Body body) {
+  const int64_t grain = kGrain / std::max<int64_t>(1, columns.left + columns.right) + 1;
+  parallelFor(context.threads, columns.rows, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) body(row);
+  });
+}
+
 template <class T>
 void fillWith(Context& context, T* data, int64_t count, T value) {
   parallelFor(context.threads, count, kGrain,
@@ -211,6 +220,30 @@ void add(Context& context, const Tensor& a, const Tensor& b, Tensor& y) {
   float* out = y.f32();
   parallelFor(context.threads, a.count(), kGrain, [&](int64_t begin, int64_t end) {
     addRange(end - begin, left + begin, right + begin, out + begin);
+  });
+}
+
+void cat(Context& context, const Tensor& a, const Tensor& b, Tensor& y) {
+  const Columns columns = columnsOfCat(&a, &b, y);
+  const float *left = a.f32(), *right = b.f32();
+  float* out = y.f32();
+  eachRow(context, columns, [&](int64_t row) {
+    float* const to = out + row * (columns.left + columns.right);
+    std::copy_n(left + row * columns.left, columns.left, to);
+    std::copy_n(right + row * columns.right, columns.right, to + columns.left);
+  });
+}
+
+void catBackward(Context& context, const Tensor& dy, Tensor* da, Tensor* db) {
+  if (da == nullptr && db == nullptr) return;
+  const Columns columns = columnsOfCat(da, db, dy);
+  const float* in = dy.f32();
+  float* const left = da != nullptr ? da->f32() : nullptr;
+  float* const right = db != nullptr ? db->f32() : nullptr;
+  eachRow(context, columns, [&](int64_t row) {
+    const float* const from = in + row * (columns.left + columns.right);
+    if (left != nullptr) std::copy_n(from, columns.left, left + row * columns.left);
+    if (right != nullptr) std::copy_n(from + columns.left, columns.right, right + row * columns.right);
   });
 }
 

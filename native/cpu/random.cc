@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "core/arguments.h"
 #include "core/philox.h"
 #include "cpu/kernel.h"
 
@@ -75,17 +76,24 @@ Philox philoxOf(int64_t seed, int64_t stream) {
 }  // namespace
 
 void dropout(Context& context, const DropoutParams& params, const Tensor& x, Tensor& y) {
-  CHECK(params.p >= 0 && params.p <= 1, "Expected a number from 0 to 1 for p of dropout but received ",
-        params.p);
-  checkShape("y", y.shape, x.shape);
+  checkDropout(params, x, y);
   const Philox philox = philoxOf(params.seed, params.stream);
   const uint32_t threshold = static_cast<uint32_t>(std::ceil(params.p * 0x1p24));
   const float factor = static_cast<float>(params.scale);
   const float* in = x.f32();
   float* out = y.f32();
-  parallelFor(context.threads, x.count(), kWords, [&](int64_t begin, int64_t end) {
-    dropoutRange(philox, static_cast<uint64_t>(params.offset), threshold, factor, begin, end, in, out);
-  });
+  const auto range = [&](int64_t offset, int64_t begin, int64_t end, int64_t first) {
+    dropoutRange(philox, static_cast<uint64_t>(offset), threshold, factor, begin, end, in + first,
+                 out + first);
+  };
+  if (params.width >= x.count())
+    return parallelFor(context.threads, x.count(), kWords,
+                       [&](int64_t begin, int64_t end) { range(params.offset, begin, end, 0); });
+  parallelFor(context.threads, x.count() / params.width, kWords / params.width + 1,
+              [&](int64_t begin, int64_t end) {
+                for (int64_t row = begin; row < end; ++row)
+                  range(params.offset + row * params.stride / 4, 0, params.width, row * params.width);
+              });
 }
 
 void randomUniform(Context& context, const RandomParams& params, Tensor& y) {

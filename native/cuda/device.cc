@@ -126,6 +126,8 @@ int deviceCount() {
   return found;
 }
 
+std::string deviceName(int device) { return concat("cuda:", device); }
+
 void* allocateDeviceMemory(int device, size_t bytes) { return DeviceMemory::of(device).allocate(bytes); }
 void freeDeviceMemory(int device, void* data, size_t) { DeviceMemory::of(device).release(data); }
 

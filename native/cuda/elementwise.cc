@@ -43,6 +43,18 @@ void add(Context& context, const Tensor& a, const Tensor& b, Tensor& y) {
   kernels::add(context.stream(), a.count(), a.f32(), b.f32(), y.f32());
 }
 
+void cat(Context& context, const Tensor& a, const Tensor& b, Tensor& y) {
+  const auto [rows, left, right] = columnsOfCat(&a, &b, y);
+  kernels::cat(context.stream(), rows, left, right, a.f32(), b.f32(), y.f32());
+}
+
+void catBackward(Context& context, const Tensor& dy, Tensor* da, Tensor* db) {
+  if (da == nullptr && db == nullptr) return;
+  const auto [rows, left, right] = columnsOfCat(da, db, dy);
+  kernels::catBackward(context.stream(), rows, left, right, dy.f32(), da != nullptr ? da->f32() : nullptr,
+                       db != nullptr ? db->f32() : nullptr);
+}
+
 void scale(Context& context, const ScaleParams& params, const Tensor& x, Tensor& y) {
   checkShape("y", y.shape, x.shape);
   kernels::scale(context.stream(), x.count(), static_cast<float>(params.factor), x.f32(), y.f32());

@@ -29,6 +29,28 @@ void add(cudaStream_t stream, int64_t n, const float* a, const float* b, float* 
   each(stream, n, [=] DEVICE(int64_t i) { y[i] = a[i] + b[i]; });
 }
 
+void cat(cudaStream_t stream, int64_t rows, int64_t left, int64_t right, const float* a, const float* b,
+         float* y) {
+  const int64_t width = left + right;
+  each(stream, rows * width, [=] DEVICE(int64_t i) {
+    const int64_t row = i / width, column = i % width;
+    y[i] = column < left ? a[row * left + column] : b[row * right + column - left];
+  });
+}
+
+void catBackward(cudaStream_t stream, int64_t rows, int64_t left, int64_t right, const float* dy, float* da,
+                 float* db) {
+  const int64_t width = left + right;
+  each(stream, rows * width, [=] DEVICE(int64_t i) {
+    const int64_t row = i / width, column = i % width;
+    if (column < left) {
+      if (da != nullptr) da[row * left + column] = dy[i];
+    } else if (db != nullptr) {
+      db[row * right + column - left] = dy[i];
+    }
+  });
+}
+
 void scale(cudaStream_t stream, int64_t n, float factor, const float* x, float* y) {
   each(stream, n, [=] DEVICE(int64_t i) { y[i] = x[i] * factor; });
 }
@@ -127,10 +149,11 @@ void lrnBackward(cudaStream_t stream, int64_t n, const Lrn& params, const float*
 
 // ---- Random numbers ----
 
-void dropout(cudaStream_t stream, int64_t n, const Sequence& sequence, uint32_t threshold, float factor,
-             const float* x, float* y) {
+void dropout(cudaStream_t stream, int64_t n, int64_t width, int64_t stride, const Sequence& sequence,
+             uint32_t threshold, float factor, const float* x, float* y) {
   each(stream, (n + 3) / 4, [=, s = sequence] DEVICE(int64_t i) {
-    const auto words = Philox{s.seed, s.stream}.block(s.offset + static_cast<uint64_t>(i));
+    const int64_t block = 4 * i / width * (stride / 4) + 4 * i % width / 4;
+    const auto words = Philox{s.seed, s.stream}.block(s.offset + static_cast<uint64_t>(block));
     for (int64_t j = 0; j < 4 && 4 * i + j < n; ++j)
       y[4 * i + j] = words[j] >> 8 >= threshold ? x[4 * i + j] * factor : 0;
   });

@@ -33,6 +33,11 @@ void reluBackward(cudaStream_t, int64_t n, const float* y, const float* dy, floa
 void tanh(cudaStream_t, int64_t n, const float* x, float* y);
 void tanhBackward(cudaStream_t, int64_t n, const float* y, const float* dy, float* dx);
 void add(cudaStream_t, int64_t n, const float* a, const float* b, float* y);
+/// y = a[…, left] and b[…, right] side by side.
+void cat(cudaStream_t, int64_t rows, int64_t left, int64_t right, const float* a, const float* b, float* y);
+/// `da` and `db` may be null.
+void catBackward(cudaStream_t, int64_t rows, int64_t left, int64_t right, const float* dy, float* da,
+                 float* db);
 void scale(cudaStream_t, int64_t n, float factor, const float* x, float* y);
 void fill(cudaStream_t, int64_t n, float value, float* y);
 void fill(cudaStream_t, int64_t n, int32_t value, int32_t* y);
@@ -64,9 +69,10 @@ void lrnBackward(cudaStream_t, int64_t n, const Lrn&, const float* x, const floa
 struct Sequence {
   uint64_t seed, stream, offset;
 };
-/// y = word >> 8 >= threshold ? x · factor : 0
-void dropout(cudaStream_t, int64_t n, const Sequence&, uint32_t threshold, float factor, const float* x,
-             float* y);
+/// y = word >> 8 >= threshold ? x · factor : 0. Element i has the word of i / width · stride + i % width: see
+/// ops.h.
+void dropout(cudaStream_t, int64_t n, int64_t width, int64_t stride, const Sequence&, uint32_t threshold,
+             float factor, const float* x, float* y);
 /// a + (b - a) · u, and `below` where that rounds to more.
 void randomUniform(cudaStream_t, int64_t n, const Sequence&, double a, double b, float below, float* y);
 void randomNormal(cudaStream_t, int64_t n, const Sequence&, double mean, double deviation, float* y);

@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include "core/ops.h"
+#include "core/arguments.h"
 #include "cuda/context.h"
 
 namespace nodecudnn {
@@ -16,12 +16,11 @@ kernels::Sequence sequenceOf(const Params& params) {
 
 /// toUniform(word) >= p is decided as word >> 8 >= threshold, which is the same.
 void dropout(Context& context, const DropoutParams& params, const Tensor& x, Tensor& y) {
-  CHECK(params.p >= 0 && params.p <= 1, "Expected a number from 0 to 1 for p of dropout but received ",
-        params.p);
-  checkShape("y", y.shape, x.shape);
+  checkDropout(params, x, y);
   const auto threshold = static_cast<uint32_t>(std::ceil(params.p * 0x1p24));
-  kernels::dropout(context.stream(), x.count(), sequenceOf(params), threshold,
-                   static_cast<float>(params.scale), x.f32(), y.f32());
+  const bool whole = params.width >= x.count();
+  kernels::dropout(context.stream(), x.count(), whole ? x.count() : params.width, params.stride,
+                   sequenceOf(params), threshold, static_cast<float>(params.scale), x.f32(), y.f32());
 }
 
 void randomUniform(Context& context, const RandomParams& params, Tensor& y) {

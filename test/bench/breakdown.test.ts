@@ -12,6 +12,8 @@ const span = (
   op,
   label,
   implementation,
+  from: -1,
+  bytes: 0,
   enqueuedNs: 1e6 * enqueued,
   startNs: 1e6 * start,
   endNs: 1e6 * end,

@@ -129,6 +129,21 @@ export default defineOp<{ x: Tensor; weight: Tensor; bias?: Tensor }, Omit<Conv2
       params: { padding: 2, groups: 2 },
     },
     {
+      name: 'kernel 3, padding 2 and 0',
+      inputs: { x: of(2, 5, 7, 8), weight: of(9, 3, 3, 8), bias: of(9) },
+      params: { padding: [2, 0] },
+    },
+    {
+      name: 'kernel 5, padding 4 and 1',
+      inputs: { x: of(2, 6, 5, 9), weight: of(8, 5, 5, 9), bias: of(8) },
+      params: { padding: [4, 1] },
+    },
+    {
+      name: 'kernel 5, groups 2 of 8 channels',
+      inputs: { x: of(2, 7, 8, 16), weight: of(32, 5, 5, 8), bias: of(32) },
+      params: { padding: 2, groups: 2 },
+    },
+    {
       name: 'dilation',
       inputs: { x: of(1, 7, 8, 3), weight: of(4, 3, 3, 3), bias: of(4) },
       params: { dilation: 2 },

@@ -22,6 +22,11 @@ export default defineOp<{ x: Tensor }, DropoutOptions>({
     { name: 'none', inputs: { x: of(13) }, params: { p: 0, scale: 1, seed: 1, stream: 0, offset: 0 } },
     { name: 'all', inputs: { x: of(13) }, params: { p: 1, scale: 2, seed: 1, stream: 0, offset: 0 } },
     {
+      name: 'columns of a larger tensor',
+      inputs: { x: of(5, 12) },
+      params: { p: 0.5, scale: 2, seed: 5, stream: 2, offset: 7, width: 12, stride: 20 },
+    },
+    {
       name: 'counters past 32 bits',
       inputs: { x: of(50) },
       params: { p: 0.5, scale: 2, seed: 2 ** 40 + 5, stream: 2 ** 33 + 9, offset: 2 ** 32 - 4 },
@@ -49,6 +54,18 @@ export default defineOp<{ x: Tensor }, DropoutOptions>({
       name: 'negative seed',
       inputs: { x: of(3) },
       params: { p: 0.5, scale: 1, seed: -1, stream: 0, offset: 0 },
+      error: 'ArgumentError',
+    },
+    {
+      name: 'rows that are no blocks of four',
+      inputs: { x: of(3, 6) },
+      params: { p: 0.5, scale: 1, seed: 1, stream: 0, offset: 0, width: 6, stride: 12 },
+      error: 'ArgumentError',
+    },
+    {
+      name: 'a part of a row',
+      inputs: { x: of(3, 8) },
+      params: { p: 0.5, scale: 1, seed: 1, stream: 0, offset: 0, width: 16, stride: 16 },
       error: 'ArgumentError',
     },
   ],

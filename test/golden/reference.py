@@ -40,8 +40,11 @@ def linear(x, weight, bias=None, relu=False):
     return F.relu(y) if relu else y
 
 
-def dropout(x, p, scale, seed, stream, offset):
-    u = torch.from_numpy(philox.uniform(x.numel(), seed, stream, offset)).reshape(x.shape)
+def dropout(x, p, scale, seed, stream, offset, width=None, stride=None):
+    width = width or x.numel()
+    rows = x.numel() // width
+    u = philox.uniform(rows * (stride or width), seed, stream, offset).reshape(rows, -1)[:, :width]
+    u = torch.from_numpy(u.copy()).reshape(x.shape)
     return torch.where(u >= p, x * scale, torch.zeros_like(x))
 
 

@@ -26,7 +26,8 @@ describe('the network of 2012', () => {
     );
     const scale = [1 / 60, 1 / 60, 1 / 60] as const;
     const input = new InputPipeline({ resize: SIZE, crop: CROP, mean, scale }, model);
-    const prepare = (): Tensor => input.prepare(input.upload({ pixels, height: SIZE, width: SIZE }), PLACES);
+    const prepare = (): Tensor[] =>
+      input.prepare(input.upload({ pixels, height: SIZE, width: SIZE }), PLACES);
     const logits = await noGrad(() => tidy(() => model.forward(prepare()).data()));
     input.dispose();
     const golden = await readGolden('krizhevsky2012');

@@ -19,6 +19,7 @@ ContextPtr makeContext(int, Allocator&, Choices&) {
   return ContextPtr(std::make_unique<Context>().release());
 }
 void finish(Context&) {}
+std::string deviceName(int device) { return concat("cpu:", device); }
 void* allocateDeviceMemory(int, size_t bytes) { return std::malloc(bytes); }
 void freeDeviceMemory(int, void* data, size_t) { std::free(data); }
 

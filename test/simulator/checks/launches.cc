@@ -187,6 +187,8 @@ void recordAll(int64_t n) {
   record("tanh", n, [&](cudaStream_t s, Pointers& p) { kernels::tanh(s, n, p, p); });
   record("tanhBackward", n, [&](cudaStream_t s, Pointers& p) { tanhBackward(s, n, p, p, p); });
   record("add", n, [&](cudaStream_t s, Pointers& p) { add(s, n, p, p, p); });
+  record("cat", n, [&](cudaStream_t s, Pointers& p) { cat(s, n / 4, 1, 3, p, p, p); });
+  record("catBackward", n, [&](cudaStream_t s, Pointers& p) { catBackward(s, n / 4, 1, 3, p, p, p); });
   record("scale", n, [&](cudaStream_t s, Pointers& p) { scale(s, n, 2, p, p); });
   record("fill", n, [&](cudaStream_t s, Pointers& p) { fill(s, n, 1.0f, static_cast<float*>(p)); });
   record("fill", n, [&](cudaStream_t s, Pointers& p) { fill(s, n, int32_t{1}, static_cast<int32_t*>(p)); });
@@ -196,7 +198,7 @@ void recordAll(int64_t n) {
          [&](cudaStream_t s, Pointers& p) { biasReluBackward(s, n, kColumns, p, p, p, p, p); });
   record("lrn", n, [&](cudaStream_t s, Pointers& p) { lrn(s, n, window, p, p); });
   record("lrnBackward", n, [&](cudaStream_t s, Pointers& p) { lrnBackward(s, n, window, p, p, p); });
-  record("dropout", n, [&](cudaStream_t s, Pointers& p) { dropout(s, n, sequence, 1, 2, p, p); });
+  record("dropout", n, [&](cudaStream_t s, Pointers& p) { dropout(s, n, n, n, sequence, 1, 2, p, p); });
   record("randomUniform", n, [&](cudaStream_t s, Pointers& p) { randomUniform(s, n, sequence, 0, 1, 1, p); });
   record("randomNormal", n, [&](cudaStream_t s, Pointers& p) { randomNormal(s, n, sequence, 0, 1, p); });
   record("softmax", n, [&](cudaStream_t s, Pointers& p) { softmax(s, n, kColumns, p, p); });

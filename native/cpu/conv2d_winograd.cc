@@ -1,0 +1,514 @@
+#include <iterator>
+#include <utility>
+
+#include "cpu/conv2d.h"
+#include "cpu/gemm.h"
+#include "cpu/kernel.h"
+
+/// Winograd's (Toom and Cook's) convolution, for stride 1.
+///
+/// In one dimension y_i = Σ_j d_(i+j) · g_j, m outputs y from t = m + r - 1 inputs d, is the transpose of a
+/// multiplication of polynomials of degrees m - 1 and r - 1. Their product has t coefficients, so that its
+/// values at t points determine it: m·r multiplications become t. With the points ±p, …, perhaps 0, and ∞
+/// (the leading coefficient),
+///
+///     y = Aᵀ [(G g) ⊙ (Bᵀ d)],  A[point][i] = point^i,  G[point][j] = point^j / N(point),
+///     Bᵀ[point] = the coefficients of Π (x - other) over the other finite points, N(point) = its value
+///     there.
+///
+/// In two dimensions each matrix is applied to rows and to columns: Y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A, for each
+/// tile of m × m output pixels. Summed over the input channels, ⊙ is a matrix product for each of the t²
+/// positions in a tile:
+///
+///     M[tile, k] = V[tile, c] · U[c, k],  V = Bᵀ d B,  U = G g Gᵀ,  Y = Aᵀ M A.
+///
+/// The gradient of the data is such a convolution of dy with the filters turned by half a turn. The filters'
+/// gradient goes back through the same equations: dM = A dY Aᵀ, dU[k, c] = Σ dM[tile, k] · V[tile, c] over
+/// the tiles of all images, dg = Gᵀ dU G.
+namespace nodecudnn {
+namespace {
+
+enum Slot { kTiles = 1, kFilters };
+
+typedef float Eight __attribute__((vector_size(32)));
+typedef float EightAt __attribute__((vector_size(32), aligned(4), may_alias));
+
+INLINE void load(const float* from, Eight& value) { value = *reinterpret_cast<const EightAt*>(from); }
+INLINE void load(const float* from, float& value) { value = *from; }
+INLINE void store(const Eight& value, float* to) { *reinterpret_cast<EightAt*>(to) = value; }
+INLINE void store(const float& value, float* to) { *to = value; }
+/// Elements that are `step` apart.
+INLINE void gather(const float* from, int64_t step, Eight& value) {
+  value = Eight{from[0],        from[step],     from[2 * step], from[3 * step],
+                from[4 * step], from[5 * step], from[6 * step], from[7 * step]};
+}
+INLINE void gather(const float* from, int64_t, float& value) { value = *from; }
+
+template <class T>
+struct Type {
+  using Value = T;
+};
+
+/// Calls visit(i, Type<Value>) for the channels from i on that one Value holds: eight, or one of the last.
+template <class Visit>
+INLINE void forChannels(int64_t channels, Visit visit) {
+  int64_t i = 0;
+  for (; i + 8 <= channels; i += 8) visit(i, Type<Eight>{});
+  for (; i < channels; ++i) visit(i, Type<float>{});
+}
+
+/// A row for each point: 0 if they are even in number, p, -p, …, ∞. Since those of p and -p differ in the
+/// sign of their odd columns, half of the arithmetic serves both.
+template <int kPoints, int kColumns>
+struct Matrix {
+  float at[kPoints][kColumns];
+};
+
+/// body(0), body(1), …, each of a type of its own, so that the compiler knows the number.
+template <int kCount, class Body, int... kIndices>
+INLINE void unroll(Body body, std::integer_sequence<int, kIndices...>) {
+  (body(std::integral_constant<int, kIndices>{}), ...);
+}
+template <int kCount, class Body>
+INLINE void unroll(Body body) {
+  unroll<kCount>(body, std::make_integer_sequence<int, kCount>{});
+}
+
+/// Whether a row is that of -p, computed with the row before.
+constexpr bool isNegative(int points, int row) {
+  return row > 0 && row < points - 1 && row % 2 == points % 2;
+}
+
+/// The first column of a row, from `column` on in steps of two, that is not zero; -1 where there is none.
+template <int kPoints, int kColumns>
+constexpr int firstIn(const Matrix<kPoints, kColumns>& m, int row, int column) {
+  for (; column < kColumns; column += 2)
+    if (m.at[row][column] != 0) return column;
+  return -1;
+}
+
+/// out[point] = Σ m[point][l] · in[l]
+template <const auto& kMatrix, class Value>
+INLINE void toPoints(const Value* in, int inStep, Value* out, int outStep) {
+  constexpr int kPoints = std::size(kMatrix.at), kColumns = std::size(kMatrix.at[0]);
+  unroll<kPoints>([&](auto row) INLINE_LAMBDA {
+    constexpr int kRow = row;
+    if constexpr (isNegative(kPoints, kRow)) return;
+    constexpr int kEven = firstIn(kMatrix, kRow, 0), kOdd = firstIn(kMatrix, kRow, 1);
+    Value even, odd;
+    unroll<kColumns>([&](auto l) INLINE_LAMBDA {
+      constexpr float kFactor = kMatrix.at[kRow][l];
+      Value& sum = l % 2 == 0 ? even : odd;
+      if constexpr (l == kEven || l == kOdd)
+        sum = kFactor * in[l * inStep];
+      else if constexpr (kFactor != 0)
+        sum += kFactor * in[l * inStep];
+    });
+    if constexpr (kOdd < 0) {
+      out[kRow * outStep] = even;
+    } else if constexpr (kEven < 0) {
+      out[kRow * outStep] = odd;
+    } else {
+      out[kRow * outStep] = even + odd;
+      if constexpr (isNegative(kPoints, kRow + 1)) out[(kRow + 1) * outStep] = even - odd;
+    }
+  });
+}
+
+/// out[l] = Σ m[point][l] · in[point]
+template <const auto& kMatrix, class Value>
+INLINE void fromPoints(const Value* in, int inStep, Value* out, int outStep) {
+  constexpr int kPoints = std::size(kMatrix.at), kColumns = std::size(kMatrix.at[0]);
+  constexpr int kPairs = (kPoints - 1) / 2, kFirst = kPoints - 1 - 2 * kPairs;
+  Value sums[kPairs], differences[kPairs];
+  unroll<kPairs>([&](auto pair) INLINE_LAMBDA {
+    sums[pair] = in[(kFirst + 2 * pair) * inStep] + in[(kFirst + 2 * pair + 1) * inStep];
+    differences[pair] = in[(kFirst + 2 * pair) * inStep] - in[(kFirst + 2 * pair + 1) * inStep];
+  });
+  unroll<kColumns>([&](auto l) INLINE_LAMBDA {
+    Value sum = kMatrix.at[kFirst][l] * (l % 2 == 0 ? sums[0] : differences[0]);
+    unroll<kPairs>([&](auto pair) INLINE_LAMBDA {
+      if constexpr (pair > 0)
+        sum += kMatrix.at[kFirst + 2 * pair][l] * (l % 2 == 0 ? sums[pair] : differences[pair]);
+    });
+    if constexpr (kFirst == 1 && kMatrix.at[0][l] != 0) sum += kMatrix.at[0][l] * in[0];
+    if constexpr (kMatrix.at[kPoints - 1][l] != 0)
+      sum += kMatrix.at[kPoints - 1][l] * in[(kPoints - 1) * inStep];
+    out[l * outStep] = sum;
+  });
+}
+
+/// The tiles of kOutputs × kOutputs pixels for kernels of kKernel × kKernel.
+template <int kOutputs, int kKernel>
+struct Algorithm {
+  static constexpr int kM = kOutputs, kR = kKernel, kT = kM + kR - 1;
+
+  /// Row by row, but for ∞. The error of a result is the sum over the points of the products of the norms of
+  /// their three rows; in both dimensions its square. With these points that is 22 for 6 and 61 for 7, with
+  /// 0, ±1, ±2 it were 94 for 6.
+  static constexpr double point(int row) {
+    constexpr double kSix[] = {0, 0.75, -0.75, 1.5, -1.5};
+    constexpr double kSeven[] = {0.25, -0.25, 0.875, -0.875, 1.75, -1.75};
+    return kT == 6 ? kSix[row % 5] : kSeven[row % 6];
+  }
+
+  struct Matrices {
+    Matrix<kT, kT> b;
+    Matrix<kT, kM> a;
+    Matrix<kT, kR> g;
+  };
+
+  static constexpr Matrices make() {
+    Matrices result{};
+    for (int row = 0; row < kT; ++row) {
+      const bool isInfinity = row == kT - 1;
+      double coefficients[kT + 1] = {1}, scale = 1;
+      for (int other = 0, degree = 0; other < kT - 1; ++other) {
+        if (other == row) continue;
+        for (int i = ++degree; i >= 0; --i)
+          coefficients[i] = (i > 0 ? coefficients[i - 1] : 0) - point(other) * coefficients[i];
+        if (!isInfinity) scale *= point(row) - point(other);
+      }
+      for (int i = 0; i < kT; ++i) result.b.at[row][i] = static_cast<float>(coefficients[i]);
+      double power = 1;
+      for (int i = 0; i < kT; ++i, power *= point(row)) {
+        if (i < kM) result.a.at[row][i] = static_cast<float>(isInfinity ? i == kM - 1 : power);
+        if (i < kR) result.g.at[row][i] = static_cast<float>(isInfinity ? i == kR - 1 : power / scale);
+      }
+    }
+    return result;
+  }
+  static constexpr auto kB = make().b;  // Bᵀ
+  static constexpr auto kA = make().a;
+  static constexpr auto kG = make().g;
+};
+
+/// Both dimensions: in[columns × columns] to out[points × points].
+template <const auto& kMatrix, class Value>
+INLINE void toPoints2d(const Value* in, Value* out) {
+  constexpr int kPoints = std::size(kMatrix.at), kColumns = std::size(kMatrix.at[0]);
+  Value half[kPoints * kColumns];
+  unroll<kColumns>([&](auto i) INLINE_LAMBDA { toPoints<kMatrix>(in + i, kColumns, half + i, kColumns); });
+  unroll<kPoints>([&](auto i)
+                      INLINE_LAMBDA { toPoints<kMatrix>(half + i * kColumns, 1, out + i * kPoints, 1); });
+}
+
+/// And back: in[points × points] to out[columns × columns].
+template <const auto& kMatrix, class Value>
+INLINE void fromPoints2d(const Value* in, Value* out) {
+  constexpr int kPoints = std::size(kMatrix.at), kColumns = std::size(kMatrix.at[0]);
+  Value half[kColumns * kPoints];
+  unroll<kPoints>([&](auto i) INLINE_LAMBDA { fromPoints<kMatrix>(in + i, kPoints, half + i, kPoints); });
+  unroll<kColumns>([&](auto i)
+                       INLINE_LAMBDA { fromPoints<kMatrix>(half + i * kPoints, 1, out + i * kColumns, 1); });
+}
+
+/// Images that tiles are read from or written to. Tile (0, 0) begins `padH` rows above and `padW` columns
+/// before the first pixel.
+struct Images {
+  int64_t h, w, channels, padH, padW;
+};
+
+/// A forward convolution in tiles, which are counted over the whole batch. The data gradient is one, of dy.
+struct Tiling {
+  int64_t n, groups, kernel, outputs;
+  Images x, y;
+  int64_t tilesH, tilesW;
+
+  Tiling(Conv2dPass pass, const Conv2dShape& q)
+      : n(q.n),
+        groups(q.groups),
+        kernel(q.r),
+        outputs(kernel == 3 ? 4 : 3),
+        x{q.h, q.w, q.c, q.padH, q.padW},
+        y{q.oh, q.ow, q.k, 0, 0} {
+    if (pass == Conv2dPass::Data) {
+      x = {q.oh, q.ow, q.k, kernel - 1 - q.padH, kernel - 1 - q.padW};
+      y = {q.h, q.w, q.c, 0, 0};
+    }
+    tilesH = (y.h + outputs - 1) / outputs;
+    tilesW = (y.w + outputs - 1) / outputs;
+  }
+
+  int64_t tiles() const { return n * tilesH * tilesW; }
+  int64_t points() const { return (outputs + kernel - 1) * (outputs + kernel - 1); }
+  int64_t groupC() const { return x.channels / groups; }
+  int64_t groupK() const { return y.channels / groups; }
+  /// Elements of all transformed filters.
+  int64_t filters() const { return points() * x.channels * groupK(); }
+};
+
+/// Calls body with the algorithm for the size of the kernel.
+template <class Body>
+INLINE void withAlgorithm(const Tiling& t, Body body) {
+  if (t.kernel == 3)
+    body(Algorithm<4, 3>{});
+  else
+    body(Algorithm<3, 5>{});
+}
+
+/// Where each of kSize × kSize pixels of a tile begins; `outside` where there is none. The tiles are kStep
+/// pixels apart.
+template <int kStep, int kSize, class Element>
+INLINE void locate(const Tiling& t, const Images& images, int64_t tile, Element* data, Element* outside,
+                   Element** pixels) {
+  const int64_t image = tile / (t.tilesH * t.tilesW);
+  const int64_t top = tile / t.tilesW % t.tilesH * kStep - images.padH;
+  const int64_t left = tile % t.tilesW * kStep - images.padW;
+  for (int64_t row = top; row < top + kSize; ++row)
+    for (int64_t column = left; column < left + kSize; ++column) {
+      const bool inside = row >= 0 && row < images.h && column >= 0 && column < images.w;
+      const int64_t pixel = (image * images.h + row) * images.w + column;
+      *pixels++ = inside ? data + pixel * images.channels : outside;
+    }
+}
+
+/// Transformed tiles, those of a chunk: for each point tiles of channels. The points are no power of two
+/// apart, lest they share the lines of the first-level cache.
+struct Chunk {
+  float* data;
+  int64_t channels, step;
+
+  static int64_t stepOf(int64_t tiles, int64_t channels) { return (tiles * channels + 15) / 16 * 16 + 16; }
+};
+
+/// The tiles [begin, end), kMatrix applied to both of their dimensions. `zeros` are as many as channels.
+template <class Algorithm, const auto& kMatrix>
+INLINE void readTiles(const Tiling& t, const Images& images, const float* data, const float* zeros,
+                      int64_t begin, int64_t end, const Chunk& chunk) {
+  constexpr int kPoints = Algorithm::kT * Algorithm::kT, kSize = std::size(kMatrix.at[0]);
+  const float* pixels[kSize * kSize];
+  for (int64_t tile = begin; tile < end; ++tile) {
+    locate<Algorithm::kM, kSize>(t, images, tile, data, zeros, pixels);
+    float* const to = chunk.data + (tile - begin) * chunk.channels;
+    forChannels(chunk.channels, [&](int64_t i, auto type) INLINE_LAMBDA {
+      typename decltype(type)::Value in[kSize * kSize], out[kPoints];
+      unroll<kSize * kSize>([&](auto p) INLINE_LAMBDA { load(pixels[p] + i, in[p]); });
+      toPoints2d<kMatrix>(in, out);
+      unroll<kPoints>([&](auto p) INLINE_LAMBDA { store(out[p], to + p * chunk.step + i); });
+    });
+  }
+}
+
+/// V = Bᵀ d B
+SIMD_CLONES void transformInput(const Tiling& t, const float* x, const float* zeros, int64_t begin,
+                                int64_t end, const Chunk& v) {
+  withAlgorithm(t, [&](auto algorithm) INLINE_LAMBDA {
+    using A = decltype(algorithm);
+    readTiles<A, A::kB>(t, t.x, x, zeros, begin, end, v);
+  });
+}
+
+/// dM = A dY Aᵀ
+SIMD_CLONES void transformGradient(const Tiling& t, const float* dy, const float* zeros, int64_t begin,
+                                   int64_t end, const Chunk& m) {
+  withAlgorithm(t, [&](auto algorithm) INLINE_LAMBDA {
+    using A = decltype(algorithm);
+    readTiles<A, A::kA>(t, t.y, dy, zeros, begin, end, m);
+  });
+}
+
+/// Y = Aᵀ M A of the tiles [begin, end), with bias and ReLU. `nowhere` takes what lies outside of the image.
+SIMD_CLONES void transformOutput(const Tiling& t, const Chunk& m, int64_t begin, int64_t end,
+                                 const float* bias, bool relu, float* nowhere, float* y) {
+  withAlgorithm(t, [&](auto algorithm) INLINE_LAMBDA {
+    using A = decltype(algorithm);
+    constexpr int kPoints = A::kT * A::kT, kOutputs = A::kM * A::kM;
+    float* pixels[kOutputs];
+    for (int64_t tile = begin; tile < end; ++tile) {
+      locate<A::kM, A::kM>(t, t.y, tile, y, nowhere, pixels);
+      const float* const from = m.data + (tile - begin) * m.channels;
+      forChannels(m.channels, [&](int64_t i, auto type) INLINE_LAMBDA {
+        typename decltype(type)::Value in[kPoints], out[kOutputs], shift{};
+        unroll<kPoints>([&](auto p) INLINE_LAMBDA { load(from + p * m.step + i, in[p]); });
+        fromPoints2d<A::kA>(in, out);
+        if (bias != nullptr) load(bias + i, shift);
+        unroll<kOutputs>([&](auto p) INLINE_LAMBDA {
+          out[p] += shift;
+          if (relu) out[p] = out[p] < 0 ? 0 : out[p];
+          store(out[p], pixels[p] + i);
+        });
+      });
+    }
+  });
+}
+
+/// U[point][group][input channel][output channel] = G g Gᵀ for input channels [begin, end), counted over the
+/// groups. The data gradient's input is dy, and its filters are turned by half a turn.
+SIMD_CLONES void transformFilters(const Tiling& t, Conv2dPass pass, const float* w, int64_t begin,
+                                  int64_t end, float* u) {
+  const bool turned = pass == Conv2dPass::Data;
+  const int64_t size = t.kernel * t.kernel, inputs = t.groupC(), outputs = t.groupK();
+  // In w[filters][kernel][kernel][channels of a group].
+  const int64_t pixelStep = turned ? outputs : inputs;
+  const int64_t inputStep = turned ? size * outputs : 1, outputStep = turned ? 1 : size * inputs;
+  withAlgorithm(t, [&](auto algorithm) INLINE_LAMBDA {
+    using A = decltype(algorithm);
+    constexpr int kPoints = A::kT * A::kT, kSize = A::kR * A::kR;
+    for (int64_t row = begin; row < end; ++row) {
+      const float* const from = w + row / inputs * inputs * outputs * size + row % inputs * inputStep;
+      forChannels(outputs, [&](int64_t i, auto type) INLINE_LAMBDA {
+        typename decltype(type)::Value in[kSize]{}, out[kPoints];
+        unroll<kSize>([&](auto p) INLINE_LAMBDA {
+          gather(from + i * outputStep + (turned ? kSize - 1 - p : +p) * pixelStep, outputStep, in[p]);
+        });
+        toPoints2d<A::kG>(in, out);
+        unroll<kPoints>([&](auto p)
+                            INLINE_LAMBDA { store(out[p], u + (p * t.x.channels + row) * outputs + i); });
+      });
+    }
+  });
+}
+
+/// dg = Gᵀ dU G of the filters [begin, end), dU[part][point][filter][input channel] summed over the parts.
+SIMD_CLONES void transformFilterGradient(const Tiling& t, const float* du, int64_t parts, int64_t begin,
+                                         int64_t end, float* dw) {
+  withAlgorithm(t, [&](auto algorithm) INLINE_LAMBDA {
+    using A = decltype(algorithm);
+    constexpr int kPoints = A::kT * A::kT, kSize = A::kR * A::kR;
+    for (int64_t row = begin; row < end; ++row)
+      forChannels(t.groupC(), [&](int64_t i, auto type) INLINE_LAMBDA {
+        typename decltype(type)::Value in[kPoints], out[kSize], other;
+        unroll<kPoints>([&](auto p) INLINE_LAMBDA {
+          const float* const from = du + (p * t.y.channels + row) * t.groupC() + i;
+          load(from, in[p]);
+          for (int64_t part = 1; part < parts; ++part) {
+            load(from + part * t.filters(), other);
+            in[p] += other;
+          }
+        });
+        fromPoints2d<A::kG>(in, out);
+        unroll<kSize>([&](auto p) INLINE_LAMBDA { store(out[p], dw + (row * kSize + p) * t.groupC() + i); });
+      });
+  });
+}
+
+/// Transformed tiles of so many stay near enough to a core, and are enough rows for its products.
+constexpr int64_t kChunkTiles = 64;
+/// The sums dU of all threads take no more elements.
+constexpr int64_t kMaxSums = (int64_t{256} << 20) / sizeof(float);
+
+/// Contiguous tiles for each of at most `maxParts` threads, worked on in chunks. In one part the products are
+/// parallel.
+class Chunks {
+ public:
+  Chunks(Context& context, const Tiling& t, int64_t maxParts)
+      : tiles_(t.tiles()),
+        parts_(std::max<int64_t>(1, std::min({int64_t{context.threads}, maxParts, tiles_ / 8}))),
+        chunkTiles_(evenly((tiles_ + parts_ - 1) / parts_)),
+        v_{nullptr, t.x.channels, Chunk::stepOf(chunkTiles_, t.x.channels)},
+        m_{nullptr, t.y.channels, Chunk::stepOf(chunkTiles_, t.y.channels)},
+        points_(t.points()),
+        edge_(std::max(v_.channels, m_.channels)),
+        stride_(points_ * (v_.step + m_.step) + 2 * edge_),
+        data_(context.workspace<float>(kTiles, parts_ * stride_)) {}
+
+  int64_t parts() const { return parts_; }
+
+  struct Work {
+    int64_t part;
+    bool isFirst;        // of the part
+    int64_t begin, end;  // tiles
+    Chunk v, m;
+    float *zeros, *nowhere;  // a pixel each
+  };
+
+  template <class Body>
+  void forEach(Body body) const {
+    parallelFor(parts_, parts_, 1, [&](int64_t firstPart, int64_t endPart) {
+      for (int64_t part = firstPart; part < endPart; ++part) {
+        float* const v = data_ + part * stride_;
+        float* const m = v + points_ * v_.step;
+        float* const zeros = m + points_ * m_.step;
+        std::fill(zeros, zeros + edge_, 0.0f);
+        const int64_t first = tiles_ * part / parts_, last = tiles_ * (part + 1) / parts_;
+        for (int64_t begin = first; begin < last; begin += chunkTiles_)
+          body(Work{part,
+                    begin == first,
+                    begin,
+                    std::min(last, begin + chunkTiles_),
+                    {v, v_.channels, v_.step},
+                    {m, m_.channels, m_.step},
+                    zeros,
+                    zeros + edge_});
+      }
+    });
+  }
+
+ private:
+  static int64_t evenly(int64_t tiles) {
+    const int64_t chunks = (tiles + kChunkTiles - 1) / kChunkTiles;
+    return (tiles + chunks - 1) / chunks;
+  }
+
+  int64_t tiles_, parts_, chunkTiles_;
+  Chunk v_, m_;  // As each part has them, without data.
+  int64_t points_, edge_, stride_;
+  float* data_;
+};
+
+/// Calls multiply(point, group) for each product of a chunk.
+template <class Multiply>
+void forProducts(const Tiling& t, Multiply multiply) {
+  for (int64_t point = 0; point < t.points(); ++point)
+    for (int64_t group = 0; group < t.groups; ++group) multiply(point, group);
+}
+
+/// Also the data gradient, from dy to dx.
+void forward(Context& context, Conv2dPass pass, const Tiling& t, const float* x, const float* w,
+             const float* bias, bool relu, float* y) {
+  float* const u = context.workspace<float>(kFilters, t.filters());
+  parallelFor(context.threads, t.x.channels, 1,
+              [&](int64_t begin, int64_t end) { transformFilters(t, pass, w, begin, end, u); });
+  const int64_t c = t.groupC(), k = t.groupK();
+  Chunks(context, t, context.threads).forEach([&](const Chunks::Work& work) {
+    const Chunk &v = work.v, &m = work.m;
+    transformInput(t, x, work.zeros, work.begin, work.end, v);
+    forProducts(t, [&](int64_t point, int64_t group) {
+      gemm(false, false, work.end - work.begin, k, c, v.data + point * v.step + group * c, v.channels,
+           u + (point * t.groups + group) * c * k, k, 0, m.data + point * m.step + group * k, m.channels);
+    });
+    transformOutput(t, m, work.begin, work.end, bias, relu, work.nowhere, y);
+  });
+}
+
+/// Each part sums over its own tiles; the sums are added in the order of the parts.
+void backwardFilter(Context& context, const Tiling& t, const float* x, const float* dy, float* dw) {
+  const Chunks chunks(context, t, kMaxSums / t.filters());
+  float* const du = context.workspace<float>(kFilters, chunks.parts() * t.filters());
+  const int64_t c = t.groupC(), k = t.groupK();
+  chunks.forEach([&](const Chunks::Work& work) {
+    const Chunk &v = work.v, &m = work.m;
+    float* const sums = du + work.part * t.filters();
+    transformInput(t, x, work.zeros, work.begin, work.end, v);
+    transformGradient(t, dy, work.zeros, work.begin, work.end, m);
+    forProducts(t, [&](int64_t point, int64_t group) {
+      gemm(true, false, k, c, work.end - work.begin, m.data + point * m.step + group * k, m.channels,
+           v.data + point * v.step + group * c, v.channels, work.isFirst ? 0 : 1,
+           sums + (point * t.groups + group) * k * c, c);
+    });
+  });
+  parallelFor(context.threads, t.y.channels, 1, [&](int64_t begin, int64_t end) {
+    transformFilterGradient(t, du, chunks.parts(), begin, end, dw);
+  });
+}
+
+void run(Context& context, Conv2dPass pass, const Conv2dShape& q, const float* a, const float* b,
+         const float* bias, float* out) {
+  const Tiling t(pass, q);
+  if (pass == Conv2dPass::Filter)
+    backwardFilter(context, t, a, b, out);
+  else
+    forward(context, pass, t, a, b, bias, q.relu, out);
+}
+
+bool supports(Conv2dPass, const Conv2dShape& q) {
+  const bool dense = q.strideH == 1 && q.strideW == 1 && q.dilationH == 1 && q.dilationW == 1;
+  return dense && q.r == q.s && (q.r == 3 || q.r == 5) && q.padH < q.r && q.padW < q.r;
+}
+
+}  // namespace
+
+const Conv2dImplementation conv2dWinograd{"winograd", supports, run};
+
+}  // namespace nodecudnn
