@@ -13,6 +13,9 @@ import {
   type Synsets,
 } from './imagenet.js';
 
+/** What `alexnet stats` writes into a data set's folder: neither a class nor a picture. */
+export const STATISTICS = 'stats.safetensors';
+
 /** A class and what lies in its folder. */
 export interface ListedClass {
   name: string;
@@ -72,7 +75,7 @@ function nameOf(id: string, synsets: Synsets | undefined): string {
 }
 
 async function listFlat(root: string, labels: string, synsets: Synsets | undefined): Promise<ListedClass[]> {
-  const beside: readonly string[] = [...SYNSET_FILES, ...LABEL_FILES];
+  const beside: readonly string[] = [...SYNSET_FILES, ...LABEL_FILES, STATISTICS];
   const files = (await list(root))
     .filter((entry) => !entry.isDirectory() && !beside.includes(entry.name))
     .map(({ name }) => join(root, name))
@@ -139,31 +142,4 @@ async function filesIn(folder: string): Promise<Omit<ListedClass, 'name'>> {
     } else files.push(path);
   }
   return { files: files.sort(), unreadable };
-}
-
-/**
- * `Promise.all` of `work(item)`, with at most `limit` under way. After a failure none is begun, and it rejects when those under way
- * have ended.
- */
-export async function mapBounded<T, U>(
-  items: readonly T[],
-  limit: number,
-  work: (item: T, index: number) => Promise<U>,
-): Promise<U[]> {
-  const results: U[] = [];
-  const queue = items.entries();
-  const failures: unknown[] = [];
-  const worker = async () => {
-    for (const [i, item] of queue) {
-      if (failures.length > 0) return;
-      try {
-        results[i] = await work(item, i);
-      } catch (error) {
-        failures.push(error);
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: limit }, worker));
-  if (failures.length > 0) throw failures[0];
-  return results;
 }
