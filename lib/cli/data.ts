@@ -1,6 +1,7 @@
 import { Cifar10, isCifar10 } from '../data/cifar10.js';
 import type { Dataset } from '../data/dataset.js';
 import { ImageFolder, type ImageFolderOptions } from '../data/folder.js';
+import { unusable } from '../data/listing.js';
 import { Shapes } from '../data/shapes.js';
 import { DataError } from '../errors.js';
 import { count, writeNote } from './output.js';
@@ -58,6 +59,8 @@ export async function openFolder(
   strict: boolean,
   options: ImageFolderOptions,
 ): Promise<ImageFolder> {
+  if (await isCifar10(root))
+    throw unusable(root, "it is CIFAR-10's binary version, which train, eval and stats take as it is");
   const folder = await ImageFolder.open(root, options);
   const { skipped } = folder;
   const [first] = skipped;

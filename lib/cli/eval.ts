@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { addDeviceOptions, type DeviceOptions } from './device.js';
 import { MODEL } from './model.js';
-import { examples } from './options.js';
+import { examples, fileEndingIn } from './options.js';
 
 export interface EvalOptions extends DeviceOptions {
   model: [string, ...string[]];
@@ -29,9 +29,10 @@ export function addEval(program: Command): void {
     .option('--ten-crop', 'average over corners, centre and their reflections (default: the centre)')
     .option(
       '--confusion <file>',
-      'for each class (a row) how often each class (a column) was guessed: a picture (.png), or CSV',
+      'for each class (a row) how often each class (a column) was guessed: a picture (.png), or a table (.csv)',
+      fileEndingIn('.png', '.csv'),
     )
-    .option('--errors <file>', 'CSV: the pictures whose class was not the first guess')
+    .option('--errors <file>', '.csv: the pictures whose class was not the first guess', fileEndingIn('.csv'))
     .option(
       '--table',
       "error rates of each model and of all together, as the paper's tables 1 and 2 have them",

@@ -1,3 +1,4 @@
+import { ArgumentError, expected } from '../errors.js';
 import { writeAtomically } from '../io/atomic.js';
 import { writeCsv } from '../io/csv.js';
 import { Confusion, confusionPicture } from '../report/confusion.js';
@@ -8,6 +9,7 @@ import { bestOf } from '../train/scores.js';
 import { openData } from './data.js';
 import { ErrorRates } from './error_rates.js';
 import type { EvalOptions } from './eval.js';
+import { expectWritable } from './folder.js';
 import { openModel } from './model.js';
 import { count, describeSkipped, percent, writeJson, writeLine, writeNote } from './output.js';
 
@@ -16,9 +18,17 @@ type Ensemble = [Classifier, ...Classifier[]];
 /** `alexnet eval`. What `--json` writes are the same bytes for the same models, pictures and threads. */
 export async function runEvaluation(options: EvalOptions): Promise<void> {
   const [path, ...others] = options.model;
+  await expectWritable({ '--confusion': options.confusion, '--errors': options.errors });
   const ensemble: Ensemble = [await openModel(path, options)];
   try {
-    for (const other of others) ensemble.push(await openModel(other, options));
+    const [{ classes }] = ensemble;
+    for (const other of others) {
+      const classifier = await openModel(other, options);
+      ensemble.push(classifier);
+      if (JSON.stringify(classifier.classes) === JSON.stringify(classes)) continue;
+      const what = `classes [${classes.join(', ')}], as ${path} has,`;
+      throw new ArgumentError(expected(what, other, classifier.classes));
+    }
     await evaluateFolder(ensemble, options);
   } finally {
     for (const classifier of ensemble) classifier.dispose();
@@ -60,7 +70,10 @@ async function evaluateFolder(
     const rows = classes.map((name, label) => [name, ...guessed.row(label)]);
     await writeCsv(confusion, [['class', ...classes], ...rows]);
   }
-  if (errors !== undefined) await writeCsv(errors, [['file', 'class', 'guess', 'probability'], ...wrong]);
+  if (confusion !== undefined && !json) writeLine(`Saved ${confusion}`);
+  if (errors === undefined) return;
+  await writeCsv(errors, [['file', 'class', 'guess', 'probability'], ...wrong]);
+  if (!json) writeLine(`Saved ${errors}, of ${count(wrong.length)} pictures`);
 }
 
 function describe({ loss, top1, top5, skipped, perClass }: Evaluation): string[] {

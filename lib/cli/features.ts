@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { addDeviceOptions, type DeviceOptions } from './device.js';
 import { MODEL } from './model.js';
-import { examples, positiveInteger } from './options.js';
+import { examples, fileEndingIn, positiveInteger } from './options.js';
 
 export interface FeaturesOptions extends DeviceOptions {
   model: string;
@@ -29,7 +29,7 @@ export function addFeatures(program: Command): void {
     .requiredOption(...MODEL);
   addDeviceOptions(command)
     .requiredOption('--data <dir>', 'pictures, a folder for each class')
-    .requiredOption('--out <file>', '.npy; the pictures of its rows go to <file>.csv')
+    .requiredOption('--out <file>', '.npy; the pictures of its rows go to <file>.csv', fileEndingIn('.npy'))
     .option('--strict', 'a file that is no picture, or cannot be read, is an error (default: it is left out)')
     .option('--verbose', 'stack trace of errors')
     .addHelpText(
@@ -57,7 +57,11 @@ export function addNeighbours(program: Command): void {
   addDeviceOptions(command)
     .requiredOption('--data <dir>', 'pictures to find them among, a folder for each class')
     .option('--count <n>', 'so many for each', positiveInteger, 6)
-    .option('--picture <file>', 'PNG: each picture in the first column, and what is nearest beside it')
+    .option(
+      '--picture <file>',
+      '.png: each picture in the first column, and what is nearest beside it',
+      fileEndingIn('.png'),
+    )
     .option(
       '--strict',
       'end at the first file that is no picture, or cannot be read (default: it is left out)',

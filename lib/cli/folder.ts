@@ -1,5 +1,5 @@
 import { mkdtemp, rmdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { ArgumentError, reasonOf } from '../errors.js';
 import { makeFolder } from '../io/folder.js';
 
@@ -10,7 +10,7 @@ import { makeFolder } from '../io/folder.js';
 export async function writableFolder(folder: string): Promise<string> {
   try {
     await makeFolder(folder);
-    await rmdir(await mkdtemp(join(folder, '.writable-')));
+    await tryFolder(folder);
     return folder;
   } catch (cause) {
     throw new ArgumentError(
@@ -18,4 +18,24 @@ export async function writableFolder(folder: string): Promise<string> {
       { cause },
     );
   }
+}
+
+/**
+ * Tries the folders of files that are to be written, by their options, before the work for them.
+ * @throws {ArgumentError} where one is missing, or cannot be written
+ */
+export async function expectWritable(files: Readonly<Record<string, string | undefined>>): Promise<void> {
+  for (const [option, file] of Object.entries(files)) {
+    if (file === undefined) continue;
+    await tryFolder(dirname(file)).catch((cause: unknown) => {
+      throw new ArgumentError(
+        `Expected file in a folder that can be written for ${option} but received ${file} (${reasonOf(cause)})`,
+        { cause },
+      );
+    });
+  }
+}
+
+async function tryFolder(folder: string): Promise<void> {
+  await rmdir(await mkdtemp(join(folder, '.writable-')));
 }

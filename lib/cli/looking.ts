@@ -10,6 +10,7 @@ import type { Classifier } from '../train/classifier.js';
 import { decodingOf } from '../train/preprocessing.js';
 import { openFolder } from './data.js';
 import type { FeaturesOptions, NeighboursOptions } from './features.js';
+import { expectWritable } from './folder.js';
 import { openModel } from './model.js';
 import { writeJson, writeLine, writeNote } from './output.js';
 
@@ -19,6 +20,7 @@ const onSkip = ({ reason }: { reason: string }): void => writeNote(`Left out: ${
 /** `alexnet features`. */
 export async function runFeatures(options: FeaturesOptions): Promise<void> {
   const { data, out, strict = false } = options;
+  await expectWritable({ '--out': out });
   using classifier = await openModel(options.model, options);
   const folder = await openPictures(classifier, data, strict);
   const rows: string[][] = [];
@@ -44,6 +46,7 @@ interface Neighbour {
 /** `alexnet neighbours`. */
 export async function runNeighbours(images: readonly string[], options: NeighboursOptions): Promise<void> {
   const { data, count, picture, strict = false, json = false } = options;
+  await expectWritable({ '--picture': picture });
   using classifier = await openModel(options.model, options);
   const folder = await openPictures(classifier, data, strict);
   const queries = await featuresOfFiles(classifier, images, strict);

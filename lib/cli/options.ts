@@ -26,6 +26,14 @@ export const fraction: Parse<number> = (text) => {
   throw new InvalidArgumentError('Expected number from 0 to less than 1.');
 };
 
+/** A file whose name tells what is written. */
+export function fileEndingIn(...endings: readonly string[]): Parse<string> {
+  return (text) => {
+    if (endings.some((ending) => text.toLowerCase().endsWith(ending))) return text;
+    throw new InvalidArgumentError(`Expected file that ends in ${endings.join(' or ')}.`);
+  };
+}
+
 /** Names with commas between. */
 export const names: Parse<string[]> = (text) => {
   const list = text.split(',').map((name) => name.trim());

@@ -5,8 +5,9 @@ import { reasonOf } from '../errors.js';
 import type { PicturePredictions } from '../report/predictions.js';
 import type { Classifier, Prediction } from '../train/classifier.js';
 import { addDeviceOptions, type DeviceOptions } from './device.js';
+import { expectWritable } from './folder.js';
 import { MODEL, openModel } from './model.js';
-import { examples, positiveInteger } from './options.js';
+import { examples, fileEndingIn, positiveInteger } from './options.js';
 import { percent, writeJson, writeLine, writeNote } from './output.js';
 
 /** What `alexnet predict --json` writes for each picture, in a line. */
@@ -44,7 +45,8 @@ export function addPredict(program: Command): void {
     .option('--top <k>', 'so many classes, or all of fewer', positiveInteger, 5)
     .option(
       '--picture <file>',
-      'PNG: the pictures with bars of these classes; a true class is one that the folder of a picture is named as',
+      '.png: the pictures with bars of these classes; a true class is one that the folder of a picture is named as',
+      fileEndingIn('.png'),
     )
     .option(
       '--strict',
@@ -66,6 +68,7 @@ export function addPredict(program: Command): void {
       ),
     )
     .action(async (images: string[], options: PredictOptions) => {
+      await expectWritable({ '--picture': options.picture });
       using classifier = await openModel(options.model, options);
       const shown: PicturePredictions[] = [];
       for await (const result of predict(classifier, images, options)) {

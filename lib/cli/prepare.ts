@@ -44,7 +44,7 @@ export function addPrepare(program: Command): void {
       'of pictures in one folder: LOC_val_solution.csv or ILSVRC2012_validation_ground_truth.txt (default: likewise)',
     )
     .option('--strict', 'a file that is no picture, or cannot be read, is an error (default: it is left out)')
-    .option('--json', 'one JSON object: {out, pictures, bytes, skipped}')
+    .option('--json', 'one JSON object: {out, pictures, added, bytes, skipped}')
     .option('--verbose', 'stack trace of errors')
     .addHelpText(
       'after',

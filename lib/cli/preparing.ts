@@ -1,4 +1,5 @@
-import { prepare } from '../data/prepared.js';
+import { prepare, preparedDecoding } from '../data/prepared.js';
+import { DataError } from '../errors.js';
 import { openFolder } from './data.js';
 import { count, describeSkipped, writeJson, writeLine, writeNote } from './output.js';
 import type { PrepareOptions } from './prepare.js';
@@ -7,6 +8,8 @@ import { PictureBar } from './progress.js';
 /** `alexnet prepare`. */
 export async function runPrepare(options: PrepareOptions): Promise<void> {
   const { data, out, raw = false, quality, kernel, synsets, labels, strict = false, json = false } = options;
+  if ((await preparedDecoding(data)) !== undefined)
+    throw new DataError(`Expected pictures as they are for --data but received ${data}, which was prepared`);
   const source = await openFolder(data, strict, { kernel, synsets, labels });
   const bar = new PictureBar('preparing', source.length);
   const prepared = await prepare(source, out, {
@@ -16,11 +19,11 @@ export async function runPrepare(options: PrepareOptions): Promise<void> {
     onSkip: ({ reason }) => writeNote(`Left out: ${reason}`),
   }).finally(() => bar.close());
   if (json) return writeJson({ out, ...prepared });
-  const { pictures, bytes, skipped } = prepared;
+  const { pictures, added, bytes, skipped } = prepared;
   const { size } = source.decoding;
   const kind = raw ? 'raw' : `JPEG of quality ${quality}`;
   writeLine(
-    `Saved ${out}: ${count(pictures)} pictures of ${size} × ${size} pixels, ${kind}, ${count(Math.round(bytes / pictures))} bytes each`,
+    `${added === 0 ? `Nothing was left to do for ${out}` : `Saved ${out}`}: ${count(pictures)} pictures of ${size} × ${size} pixels, ${kind}, ${count(Math.round(bytes / pictures))} bytes each`,
   );
   for (const line of describeSkipped(skipped)) writeLine(line);
 }

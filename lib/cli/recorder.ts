@@ -104,7 +104,9 @@ export class Recorder {
       filters,
       settings: [
         ['parameters', count(model.parameterCount)],
-        ...Object.entries(settings).map(([name, value]) => [name, shown(value)] as const),
+        ...Object.entries(settings)
+          .filter(([, value]) => value !== null)
+          .map(([name, value]) => [name, shown(value)] as const),
       ],
     });
     await writeAtomically(join(out, REPORT), (file) => file.writeFile(page));
@@ -196,7 +198,6 @@ function describe({ epoch, step, train, val, skipped }: EpochEvent, epochs: numb
 }
 
 function shown(value: unknown): string {
-  if (value === null) return 'none';
   if (Array.isArray(value)) return value.join(', ') || 'none';
   return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }

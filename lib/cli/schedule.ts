@@ -13,8 +13,12 @@ export function schedule(text: string): ScheduleSettings {
   if (text === 'plateau') return RECIPES.paper.schedule;
   const [, every] = /^every:([1-9]\d*)$/.exec(text) ?? [];
   if (every !== undefined) return { kind: 'every', epochs: Number(every) };
-  if (/^\d+(,\d+)*$/.test(text)) return { kind: 'milestones', epochs: text.split(',').map(Number) };
-  throw new InvalidArgumentError('Expected constant, linear, plateau, every:N, or epochs such as 25,51,79.');
+  const epochs = /^\d+(,\d+)*$/.test(text) ? text.split(',').map(Number) : [];
+  const ascend = epochs.every((epoch, i) => epoch > (epochs[i - 1] ?? -1));
+  if (epochs.length > 0 && ascend) return { kind: 'milestones', epochs };
+  throw new InvalidArgumentError(
+    'Expected constant, linear, plateau, every:N, or ascending epochs such as 25,51,79.',
+  );
 }
 
 /** What a checkpoint keeps of it. @throws {ArgumentError} */

@@ -6,14 +6,17 @@ import { expectStatisticsOf, type Statistics, statisticsOf } from '../data/stati
 import { exists } from '../io/folder.js';
 import { loadStatistics, saveStatistics } from '../train/statistics_file.js';
 import { openData } from './data.js';
+import { expectWritable } from './folder.js';
 import { count, writeJson, writeLine, writeNote } from './output.js';
 import { PictureBar } from './progress.js';
 import type { StatsOptions } from './stats.js';
 
 /** `alexnet stats`. */
 export async function runStats({ data, out, strict = false, json = false }: StatsOptions): Promise<void> {
-  const statistics = await lookAt(await openData(data, strict, (await preparedDecoding(data)) ?? {}), strict);
   const file = out ?? join(data, STATISTICS);
+  const folder = await openData(data, strict, (await preparedDecoding(data)) ?? {});
+  await expectWritable({ '--out': file });
+  const statistics = await lookAt(folder, strict);
   await saveStatistics(file, statistics);
   const { pictures, meanColour, covariance, axes } = statistics;
   if (json) {

@@ -106,8 +106,8 @@ export function addTrain(program: Command): void {
     .option('--weight-decay <n>', 'default: 0.0005 with sgd, 0 with adam', fraction)
     .option(
       '--schedule <name>',
-      'of the rate: constant, linear (up, then down), ÷10 on a plateau of the validation error, every:30 epochs, or at ' +
-        'epochs 25,51,79 (default: linear)',
+      'of the rate: constant; linear (up, then down); plateau (÷10 where the validation error stops improving); every:N ' +
+        '(÷10 every N epochs); or N,N,N (÷10 at these epochs, ascending) (default: linear)',
       schedule,
     )
     .addOption(

@@ -32,7 +32,8 @@ const PROBES = 8;
 
 /**
  * Pictures in folders that are their classes: `root/class/**`; or a folder of ImageNet's validation pictures with its labels, or
- * what {@link prepare} made. What pictures are is told by content, not by name. A class that is, or begins with, a WordNet id goes by that.
+ * what {@link prepare} made. What pictures are is told by content, not by name; only in a folder with labels files of other names than
+ * pictures' do not count. A class that is, or begins with, a WordNet id goes by that.
  */
 export class ImageFolder implements Dataset {
   readonly classes: readonly string[];

@@ -13,8 +13,13 @@ import {
   type Synsets,
 } from './imagenet.js';
 
-/** What `alexnet stats` writes into a data set's folder: neither a class nor a picture. */
+/** What `alexnet stats` writes into the folder of a data set. */
 export const STATISTICS = 'stats.safetensors';
+
+/**
+ * The names of a flat folder's pictures: what else lies there has no label. One that is broken has, so its content does not tell.
+ */
+const PICTURE = /\.(avif|gif|hei[cf]|jpe?g|png|svg|tiff?|webp)$/i;
 
 /** A class and what lies in its folder. */
 export interface ListedClass {
@@ -45,7 +50,13 @@ export interface ListingOptions {
 export async function listClasses(root: string, options: ListingOptions): Promise<ListedClass[]> {
   const folders = await classFolders(root);
   const labels = folders.length > 0 ? undefined : (options.labels ?? (await besides(root, LABEL_FILES)));
-  if (folders.length === 0 && labels === undefined) throw unusable(root, 'there are no class folders in it');
+  if (folders.length === 0 && labels === undefined) {
+    const pictures = (await list(root)).some(({ name }) => PICTURE.test(name));
+    const why = pictures
+      ? `, and no labels for its pictures in it or in the folder above it (${LABEL_FILES.join(', ')}): "alexnet prepare --labels" takes those of another place`
+      : '';
+    throw unusable(root, `there are no class folders in it${why}`);
+  }
   if (folders.length > 0 && options.labels !== undefined)
     throw unusable(root, `the labels ${options.labels} are of a folder without class folders`);
   const synsets = await synsetsOf(root, folders, options.synsets);
@@ -75,9 +86,8 @@ function nameOf(id: string, synsets: Synsets | undefined): string {
 }
 
 async function listFlat(root: string, labels: string, synsets: Synsets | undefined): Promise<ListedClass[]> {
-  const beside: readonly string[] = [...SYNSET_FILES, ...LABEL_FILES, STATISTICS];
   const files = (await list(root))
-    .filter((entry) => !entry.isDirectory() && !beside.includes(entry.name))
+    .filter((entry) => !entry.isDirectory() && PICTURE.test(entry.name))
     .map(({ name }) => join(root, name))
     .sort();
   const classes = new Map<string, string[]>();

@@ -47,6 +47,8 @@ export interface PrepareOptions extends SkipOptions {
 
 export interface Prepared {
   pictures: number;
+  /** So many of them this run stored; an earlier one the others. */
+  added: number;
   /** Of the pictures' files. */
   bytes: number;
   /** So many could not be read, or were no pictures. */
@@ -82,9 +84,12 @@ export async function prepare(
   }
 
   let done = 0;
+  let added = 0;
   const skipped: SkippedSample[] = [];
   const sizes = await mapBounded(targets, CONCURRENCY, async (target, i) => {
-    const size = (await sizeOf(target)) ?? (await storePicture(source, i, target, store));
+    const before = await sizeOf(target);
+    const size = before ?? (await storePicture(source, i, target, store));
+    if (before === undefined && typeof size === 'number') added++;
     if (size instanceof Unreadable) {
       if (strict) throw size.error;
       skipped.push(size.skipped);
@@ -103,6 +108,7 @@ export async function prepare(
   await writeIndex(out, { made, classes });
   return {
     pictures: stored.length,
+    added,
     bytes: stored.reduce((sum, size) => sum + size, 0),
     skipped: source.skipped.length + skipped.length,
   };

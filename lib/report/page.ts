@@ -20,7 +20,7 @@ h2 { margin-top: 1.8em; border-bottom: 1px solid #ddd }
 svg, img { max-width: 100%; height: auto; vertical-align: top }
 table { border-collapse: collapse }
 td { padding: .15em 1.5em .15em 0; border-bottom: 1px solid #eee; vertical-align: top; overflow-wrap: anywhere }
-td:first-child { color: #666 }
+td:first-child { color: #666; white-space: nowrap }
 `;
 
 /**

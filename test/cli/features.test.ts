@@ -118,6 +118,15 @@ describe('command line: features and neighbours', () => {
       1,
       /nowhere\.jpg could not be decoded/,
     );
-    expectError(await alexnet(['features', ...options(), '--out', at('no/where.npy')]), 1, /Cannot write/);
+    expectError(
+      await alexnet(['features', ...options(), '--out', at('no/where.npy')]),
+      1,
+      /for --out but received .*where\.npy/,
+    );
+    expectError(
+      await alexnet(['neighbours', ...options(), '--picture', at('no/n.png'), at('data/red/0.png')]),
+      1,
+      /for --picture but received .*n\.png/,
+    );
   });
 });

@@ -26,7 +26,7 @@ describe('command line: prepared pictures, ImageNet, CIFAR-10', function () {
     expect(raw.status).to.equal(0);
     expect(raw.stderr).to.match(/^Left out: .*red\/cut\.jpg could not be decoded: [^\n]*\n$/);
     expect(jsonLines(raw.stdout)).to.deep.equal([
-      { out: at('raw'), pictures: 18, bytes: 18 * 196608, skipped: 1 },
+      { out: at('raw'), pictures: 18, added: 18, bytes: 18 * 196608, skipped: 1 },
     ]);
     await unlink(at('train/red/cut.jpg'));
     const straight = await train('train', 'runs/source', '--val', at('val'));
@@ -41,6 +41,8 @@ describe('command line: prepared pictures, ImageNet, CIFAR-10', function () {
     expect(words.stdout).to.match(
       /^Saved .*jpeg: 6 pictures of 256 × 256 pixels, JPEG of quality 80, [\d,]+ bytes each\n$/,
     );
+    const again = await alexnet(['prepare', '--data', at('val'), '--out', at('jpeg'), '--quality', '80']);
+    expect(again.stdout).to.match(/^Nothing was left to do for .*jpeg: 6 pictures/);
     const measured = await alexnet(['eval', '--model', at('runs/raw'), '--data', at('jpeg'), '--json']);
     expect(jsonLines(measured.stdout)[0]).to.include({ skipped: 0 });
     const stats = await alexnet(['stats', '--data', at('raw'), '--json']);
@@ -109,6 +111,11 @@ describe('command line: prepared pictures, ImageNet, CIFAR-10', function () {
     expect(jsonLines((await alexnet(['stats', '--data', at('cifar'), '--json'])).stdout)[0]).to.include({
       pictures: 8,
     });
+    expectError(
+      await alexnet(['prepare', '--data', at('cifar'), '--out', at('none')]),
+      1,
+      /it is CIFAR-10's binary version, which train, eval and stats take/,
+    );
     await writeFile(at('cifar/data_batch_2.bin'), record(0, 1).subarray(1));
     expectError(
       await train('cifar', 'runs/none'),
@@ -123,6 +130,11 @@ describe('command line: prepared pictures, ImageNet, CIFAR-10', function () {
     expect((await prepare('--raw', '--quality', '90')).status).to.equal(2);
     expect((await prepare('--quality', '101')).status).to.equal(2);
     await writeFile(at('train/red/cut.jpg'), await truncatedJpeg());
+    expectError(
+      await alexnet(['prepare', '--data', at('jpeg'), '--out', at('bad')]),
+      1,
+      /Expected pictures as they are for --data but received .*jpeg, which was prepared/,
+    );
     expectError(await prepare('--strict'), 1, /red\/cut\.jpg could not be decoded/);
     expectError(await prepare('--synsets', at('none')), 1, /Expected file of synsets for .*none/);
     expectError(

@@ -211,7 +211,9 @@ describe('ImageFolder', () => {
     );
 
     await paint(['flat/0.png', 'flat/1.png']);
-    expect(await rejection(ImageFolder.open(at('flat')))).to.match(/flat: there are no class folders in it$/);
+    expect(await rejection(ImageFolder.open(at('flat')))).to.match(
+      /flat: there are no class folders in it, and no labels for its pictures .*LOC_val_solution\.csv.*prepare --labels/,
+    );
 
     await paint(['single/red/0.png']);
     expect(await rejection(ImageFolder.open(at('single')))).to.match(/single: one class only, red$/);

@@ -99,6 +99,8 @@ describe('ImageNet', () => {
       await write('val/meta.mat', await readFile(META));
       await write('val/stats.safetensors', 'of alexnet stats');
       await write('val/ILSVRC2010_validation_ground_truth.txt', '1\n1\n2');
+      for (const stray of ['stats.safetensors', 'README', 'val.zip'])
+        await write(`val/${stray}`, 'no picture');
       expect(labelsOf(await ImageFolder.open(at('val')))).to.deep.equal([
         ...[`${picture(3)} 0`, `${picture(1)} 1`, `${picture(2)} 1`],
       ]);
@@ -148,7 +150,7 @@ describe('ImageNet', () => {
       for (const number of [1, 2, 3]) await paint(`apart/${number}.JPEG`, number);
       const apart = ImageFolder.open(at('apart'), { labels: at('labels.txt') });
       expect(await rejection(apart)).to.match(/Expected meta\.mat of the development kit for .*labels\.txt/);
-      expect(await rejection(ImageFolder.open(at('val')))).to.match(/no class folders in it$/);
+      expect(await rejection(ImageFolder.open(at('val')))).to.match(/no class folders in it, and no labels/);
       await paint('folders/a/1.JPEG', 1);
       const folders = ImageFolder.open(at('folders'), { labels: at('labels.txt') });
       expect(await rejection(folders)).to.match(/labels .* are of a folder without class folders/);
