@@ -8,10 +8,11 @@ export type { Pair } from './check.js';
 export { Cifar10, type Cifar10Options } from './data/cifar10.js';
 export type { Colour, ColourAxes, ColourNoise } from './data/colour.js';
 export type { Dataset, Sample, SkipOptions, SkippedFile, SkippedSample } from './data/dataset.js';
-export type { DecodeOptions, ResizeKernel } from './data/decode.js';
+export type { DecodeOptions } from './data/decode.js';
 export { ImageFolder, type ImageFolderOptions } from './data/folder.js';
 export type { ListingOptions } from './data/listing.js';
 export { type PictureStore, type Prepared, type PrepareOptions, prepare } from './data/prepared.js';
+export type { ResizeKernel } from './data/resize.js';
 export { Shapes, type ShapesOptions } from './data/shapes.js';
 export { type Statistics, statisticsOf } from './data/statistics.js';
 export { type ConvolutionOptions, Device, type DeviceLike } from './device.js';
@@ -69,7 +70,16 @@ export { optimizerOf, scheduleOf } from './train/from_recipe.js';
 export { ModelFile, saveModelFile } from './train/model_file.js';
 export type { ModelInfo } from './train/model_info.js';
 export type { Preprocessing } from './train/preprocessing.js';
-export { type Augmentation, RECIPES, type Recipe, type RecipeName, recipeFor } from './train/recipes.js';
+export {
+  type Augmentation,
+  type MeanKind,
+  type OptimizerName,
+  RECIPES,
+  type Recipe,
+  type RecipeName,
+  recipeFor,
+  type ScheduleSettings,
+} from './train/recipes.js';
 export { loadStatistics, saveStatistics } from './train/statistics_file.js';
 export { exportTorch, type Imported, type ImportOptions, importTorch } from './train/torch_files.js';
 export { type Resumed, Trainer } from './train/trainer.js';

@@ -41,11 +41,14 @@ export class CurvesFile {
   /**
    * Begins the file, with those rows of another that are of steps up to `lastStep`.
    * @throws {FileWriteError}
+   * @throws where the other is there and cannot be read
    */
   static async create(path: string, from: string | null, lastStep: number): Promise<CurvesFile> {
-    const text = from === null ? '' : await readFile(from, 'utf8').catch(() => '');
+    const text = from === null ? '' : await readIfThere(from);
     const rows = text
       .split('\r\n')
+      // The last has no end: a crash cut it short, and its last number might still read as one.
+      .slice(0, -1)
       .flatMap((line) => parseRow(line) ?? [])
       .filter(({ step }) => step <= lastStep);
     await writeAtomically(path, (file) => file.writeFile([HEAD, ...rows.map(formatRow), ''].join('\r\n')));
@@ -59,6 +62,13 @@ export class CurvesFile {
   }
 }
 
+async function readIfThere(path: string): Promise<string> {
+  return readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return '';
+    throw error;
+  });
+}
+
 function formatRow(row: CurveRow): string {
   const { event, epoch, step, loss, top1 } = row;
   const cells =
@@ -68,7 +78,7 @@ function formatRow(row: CurveRow): string {
   return [event, epoch, step, loss, top1, ...cells].join(',');
 }
 
-/** Undefined for the head, and for what a crash cut short. */
+/** Undefined for the head, and for what is no row. */
 function parseRow(line: string): CurveRow | undefined {
   const cells = line.split(',');
   const numbers = cells.slice(1).map((cell) => (cell === '' ? null : Number(cell)));

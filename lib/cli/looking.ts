@@ -1,5 +1,5 @@
 import type { Dataset } from '../data/dataset.js';
-import { decodeImage } from '../data/decode.js';
+import { type DecodedImage, decodeImage } from '../data/decode.js';
 import type { ImageFolder } from '../data/folder.js';
 import { DataError } from '../errors.js';
 import { writeAtomically } from '../io/atomic.js';
@@ -66,7 +66,7 @@ export async function runNeighbours(images: readonly string[], options: Neighbou
       list.length = Math.min(list.length, count);
     }
   }
-  const rows: string[][] = [];
+  const rows: (() => Promise<DecodedImage>)[][] = [];
   for (const [q, query] of queries.entries()) {
     const file = images[q] ?? '';
     if (query instanceof Error) {
@@ -75,8 +75,18 @@ export async function runNeighbours(images: readonly string[], options: Neighbou
       if (json) writeJson({ file, error: query.message });
       continue;
     }
-    const neighbours = (found[q] ?? []).map(({ index: _, ...neighbour }) => neighbour);
-    rows.push([file, ...neighbours.map((neighbour) => neighbour.file)]);
+    const nearest = found[q] ?? [];
+    const neighbours = nearest.map(({ index: _, ...neighbour }) => neighbour);
+    const decoding = decodingOf(classifier.preprocessing);
+    // As the folder has them: raw ones are no pictures to other readers.
+    rows.push([
+      () => decodeImage(file, decoding),
+      ...nearest.map(
+        ({ index }) =>
+          () =>
+            folder.get(index),
+      ),
+    ]);
     if (json) writeJson({ file, neighbours });
     else {
       writeLine(file);

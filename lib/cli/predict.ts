@@ -1,5 +1,6 @@
 import { basename, dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
+import { classId } from '../data/imagenet.js';
 import { reasonOf } from '../errors.js';
 import type { PicturePredictions } from '../report/predictions.js';
 import type { Classifier, Prediction } from '../train/classifier.js';
@@ -71,7 +72,8 @@ export function addPredict(program: Command): void {
       using classifier = await openModel(options.model, options);
       const shown: PicturePredictions[] = [];
       for await (const result of predict(classifier, images, options)) {
-        if ('predictions' in result) shown.push({ ...result, ...captionOf(result.file, classifier.classes) });
+        if ('predictions' in result && options.picture !== undefined)
+          shown.push({ ...result, ...captionOf(result.file, classifier.classes) });
         if ('error' in result) {
           process.exitCode = 1;
           writeNote(`error: ${result.error}`);
@@ -94,10 +96,13 @@ async function drawPredictions(pictures: readonly PicturePredictions[], out: str
   await writeAtomically(out, (file) => file.writeFile(drawn));
 }
 
-/** The class that a picture's folder is named as. */
-function captionOf(file: string, classes: readonly string[]): Pick<PicturePredictions, 'label' | 'name'> {
-  const folder = basename(dirname(resolve(file)));
-  return { label: classes.includes(folder) ? folder : undefined, name: basename(file) };
+/** The class that a picture's folder is named as: ImageNet's by their ids. */
+export function captionOf(
+  file: string,
+  classes: readonly string[],
+): Pick<PicturePredictions, 'label' | 'name'> {
+  const folder = classId(basename(dirname(resolve(file))));
+  return { label: classes.find((name) => classId(name) === folder), name: basename(file) };
 }
 
 async function* predict(

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { RESIZE_KERNELS, type ResizeKernel } from '../data/decode.js';
+import { RESIZE_KERNELS, type ResizeKernel } from '../data/resize.js';
 import { examples, quality } from './options.js';
 
 export interface PrepareOptions {

@@ -167,16 +167,13 @@ function namedRecipe(name: RecipeName, data: DataSize | null, own: Partial<Recip
     optimizer === RECIPES[name].optimizer
       ? {}
       : { lr: PHOTOS.lr[optimizer], momentum: PHOTOS.momentum, weightDecay: DECAYS[optimizer] };
-  if (data !== null) return recipeFor(name, data.classes, { ...ofAnother, ...own });
-  const { mean, colourNoise } = RECIPES[name];
-  const drawn = { mean: 'colour', colourNoise: null } as const;
-  const { recipe, deviations } = recipeFor(name, SHAPES.classes, { ...ofAnother, ...drawn, ...own });
-  const changes = [
-    ...(recipe.mean === mean ? [] : [`less the mean ${recipe.mean}, not ${mean}`]),
-    ...(recipe.colourNoise === colourNoise ? [] : ['without colour noise']),
-  ];
-  const told = changes.length === 0 ? [] : [`drawn shapes: ${changes.join(', ')}`];
-  return { recipe, deviations: [...deviations, ...told] };
+  const ofShapes = data === null ? ({ mean: 'colour', colourNoise: null } as const) : {};
+  const changes: Partial<Recipe> = { ...ofAnother, ...ofShapes, ...own };
+  // With ImageNet's mean go its deviations: another mean has none.
+  const isMeasured = (changes.mean ?? RECIPES[name].mean) !== 'imagenet';
+  if (isMeasured && !('inputScale' in changes) && RECIPES[name].inputScale === null)
+    changes.inputScale = COMMON.inputScale;
+  return recipeFor(name, data?.classes ?? SHAPES.classes, changes);
 }
 
 /**

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { Dataset } from '../data/dataset.js';
+import { STATISTICS } from '../data/listing.js';
 import { preparedDecoding } from '../data/prepared.js';
 import { expectStatisticsOf, type Statistics, statisticsOf } from '../data/statistics.js';
 import { exists } from '../io/folder.js';
@@ -8,7 +9,7 @@ import { openData } from './data.js';
 import { expectWritable } from './folder.js';
 import { count, writeJson, writeLine, writeNote } from './output.js';
 import { PictureBar } from './progress.js';
-import { STATISTICS, type StatsOptions } from './stats.js';
+import type { StatsOptions } from './stats.js';
 
 /** `alexnet stats`. */
 export async function runStats({ data, out, strict = false, json = false }: StatsOptions): Promise<void> {

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { STATISTICS } from '../data/listing.js';
 import { examples } from './options.js';
 
 export interface StatsOptions {
@@ -7,9 +8,6 @@ export interface StatsOptions {
   strict?: boolean;
   json?: boolean;
 }
-
-/** In a data set's folder, where it is no class. */
-export const STATISTICS = 'stats.safetensors';
 
 export function addStats(program: Command): void {
   program

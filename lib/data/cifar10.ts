@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { expectInteger, expectOneOf } from '../check.js';
 import { DataError, expected, reasonOf } from '../errors.js';
 import type { Dataset, Sample } from './dataset.js';
-import { type DecodeOptions, RESIZE_KERNELS, type ResizeKernel, resizePixels } from './decode.js';
+import { type DecodeOptions, resizePixels } from './decode.js';
+import { RESIZE_KERNELS, type ResizeKernel } from './resize.js';
 
 const SIDE = 32;
 const PLANE = SIDE * SIDE;

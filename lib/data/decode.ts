@@ -2,16 +2,10 @@ import { open, readFile, stat } from 'node:fs/promises';
 import sharp from 'sharp';
 import { expectInteger, expectOneOf } from '../check.js';
 import { DataError, reasonOf } from '../errors.js';
+import { RESIZE_KERNELS, type ResizeKernel } from './resize.js';
 
 /** What decodes: pixels may differ from version to version. */
 export const DECODER = `libvips ${sharp.versions.vips}`;
-
-/**
- * What resizes: lanczos3 is sharp's own; `linear` is a triangle as wide as a source's pixels, what PIL, and so
- * torchvision, calls (antialiased) bilinear.
- */
-export const RESIZE_KERNELS = ['lanczos3', 'linear'] as const;
-export type ResizeKernel = (typeof RESIZE_KERNELS)[number];
 
 export interface DecodeOptions {
   /** Pixels on each side of what is returned. */

@@ -4,10 +4,12 @@ import { relative } from 'node:path';
 import { expectInteger, expectOneOf } from '../check.js';
 import { DataError, reasonOf } from '../errors.js';
 import type { Dataset, Sample, SkippedFile } from './dataset.js';
-import { type DecodeOptions, decodeImage, RESIZE_KERNELS, type ResizeKernel, refusalOf } from './decode.js';
+import { type DecodeOptions, decodeImage, refusalOf } from './decode.js';
 import { classId } from './imagenet.js';
-import { type ListedClass, type ListingOptions, listClasses, mapBounded, unusable } from './listing.js';
+import { type ListedClass, type ListingOptions, listClasses, unusable } from './listing.js';
+import { mapBounded } from './map_bounded.js';
 import { openPrepared, readRaw } from './prepared.js';
+import { RESIZE_KERNELS, type ResizeKernel } from './resize.js';
 
 export interface ImageFolderOptions extends ListingOptions {
   /** Labels are indices into these; the folder may lack some of them. Default: the class folders, by code unit. */

@@ -13,6 +13,9 @@ import {
   type Synsets,
 } from './imagenet.js';
 
+/** What `alexnet stats` writes into the folder of a data set. */
+export const STATISTICS = 'stats.safetensors';
+
 /**
  * The names of a flat folder's pictures: what else lies there has no label. One that is broken has, so its content does not tell.
  */
@@ -149,31 +152,4 @@ async function filesIn(folder: string): Promise<Omit<ListedClass, 'name'>> {
     } else files.push(path);
   }
   return { files: files.sort(), unreadable };
-}
-
-/**
- * `Promise.all` of `work(item)`, with at most `limit` under way. After a failure none is begun, and it rejects when those under way
- * have ended.
- */
-export async function mapBounded<T, U>(
-  items: readonly T[],
-  limit: number,
-  work: (item: T, index: number) => Promise<U>,
-): Promise<U[]> {
-  const results: U[] = [];
-  const queue = items.entries();
-  const failures: unknown[] = [];
-  const worker = async () => {
-    for (const [i, item] of queue) {
-      if (failures.length > 0) return;
-      try {
-        results[i] = await work(item, i);
-      } catch (error) {
-        failures.push(error);
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: limit }, worker));
-  if (failures.length > 0) throw failures[0];
-  return results;
 }

@@ -7,11 +7,13 @@ import { ArgumentError, DataError, expected, FileFormatError, reasonOf } from '.
 import { removeLeftovers, writeAtomically } from '../io/atomic.js';
 import { makeFolder } from '../io/folder.js';
 import { readSample, type SkipOptions, type SkippedSample, Unreadable } from './dataset.js';
-import { type DecodeOptions, RESIZE_KERNELS, type ResizeKernel } from './decode.js';
+import type { DecodeOptions } from './decode.js';
 import type { ImageFolder } from './folder.js';
 import { classId } from './imagenet.js';
-import { type ListedClass, mapBounded } from './listing.js';
+import type { ListedClass } from './listing.js';
+import { mapBounded } from './map_bounded.js';
 import { CONCURRENCY } from './read_ahead.js';
+import { RESIZE_KERNELS, type ResizeKernel } from './resize.js';
 
 /** In a prepared folder, beside its class folders. */
 const INDEX = 'prepared.json';

@@ -3,15 +3,26 @@ import sharp, { type OverlayOptions } from 'sharp';
 const SIDE = 128;
 const GAP = 4;
 
-/** Pictures in rows, as a PNG; the first of each row stands apart. @throws where a file cannot be decoded */
-export async function rowsPicture(rows: readonly (readonly string[])[]): Promise<Buffer> {
+/** RGB, row by row. */
+interface Pixels {
+  pixels: Uint8Array;
+  height: number;
+  width: number;
+}
+
+/**
+ * Pictures in rows, as a PNG; the first of each row stands apart.
+ * @param rows what gives each picture, asked one after the other
+ * @throws what one of them rejects with
+ */
+export async function rowsPicture(rows: readonly (readonly (() => Promise<Pixels>)[])[]): Promise<Buffer> {
   const longest = Math.max(1, ...rows.map((row) => row.length));
   const overlays: OverlayOptions[] = [];
   for (const [r, row] of rows.entries()) {
-    for (const [c, file] of row.entries()) {
-      const input = await sharp(file, { autoOrient: true })
+    for (const [c, read] of row.entries()) {
+      const { pixels, height, width } = await read();
+      const input = await sharp(pixels, { raw: { height, width, channels: 3 } })
         .resize(SIDE, SIDE, { fit: 'cover' })
-        .flatten({ background: '#ffffff' })
         .png()
         .toBuffer();
       overlays.push({

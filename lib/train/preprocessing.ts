@@ -7,7 +7,8 @@ import {
   expectTriple,
 } from '../check.js';
 import { type ColourNoise, NOISE_GAINS } from '../data/colour.js';
-import { type DecodeOptions, RESIZE_KERNELS, type ResizeKernel } from '../data/decode.js';
+import type { DecodeOptions } from '../data/decode.js';
+import { RESIZE_KERNELS, type ResizeKernel } from '../data/resize.js';
 import type { Device } from '../device.js';
 import { ArgumentError, expected } from '../errors.js';
 import type { AlexNet } from '../models/alexnet.js';

@@ -1,3 +1,4 @@
+import { expectOneOf } from '../check.js';
 import type { COLOUR_NOISES } from '../data/colour.js';
 import type { Init, PresetName } from '../models/presets.js';
 
@@ -160,23 +161,41 @@ export function changesForFewClasses(classes: number): Partial<Recipe> {
 
 /**
  * A recipe for data of so many classes, and in what it differs from its source: a line each, for people.
- * @param own members that are wanted otherwise: they are taken as they are, and told as no deviation
+ * @param own members that are wanted otherwise
+ * @throws {ArgumentError} for a name that is none
  */
 export function recipeFor(
   name: RecipeName,
   classes: number,
   own: Partial<Recipe> = {},
 ): { recipe: Recipe; deviations: string[] } {
-  const original: Recipe = RECIPES[name];
+  const original: Recipe = RECIPES[expectOneOf('recipe', name, RECIPE_NAMES)];
   const changes = name === 'paper' ? changesForFewClasses(classes) : {};
   const recipe = { ...original, ...changes, ...own };
-  const told = (Object.keys(changes) as (keyof Recipe)[])
-    .filter((key) => own[key] === undefined)
-    .map((key) => `${key} ${written(recipe[key])} instead of ${written(original[key])}`);
-  const forClasses = told.length === 0 ? [] : [`for ${classes} classes, not 1000: ${told.join(', ')}`];
-  return { recipe, deviations: [...presetDeviations(recipe.preset), ...DEVIATIONS[name], ...forClasses] };
+  const told = (keys: readonly string[]) =>
+    (keys as readonly (keyof Recipe)[])
+      .map((key) => [key, written(recipe[key]), written(original[key])])
+      .filter(([, now, before]) => now !== before)
+      .map(([key, now, before]) => `${key} ${now} instead of ${before}`)
+      .join(', ');
+  const forClasses = told(Object.keys(changes).filter((key) => !(key in own)));
+  const wanted = told(Object.keys(own));
+  return {
+    recipe,
+    deviations: [
+      ...presetDeviations(recipe.preset),
+      ...DEVIATIONS[name],
+      ...(forClasses === '' ? [] : [`for ${classes} classes, not 1000: ${forClasses}`]),
+      ...(wanted === '' ? [] : [`as wanted: ${wanted}`]),
+    ],
+  };
 }
 
-function written(value: unknown): string {
+function written(value: Recipe[keyof Recipe]): string {
+  if (value === null) return 'none';
+  if (typeof value === 'object') {
+    const { kind, ...members } = value;
+    return [kind, ...Object.values(members)].join(' ');
+  }
   return String(typeof value === 'number' ? Number(value.toPrecision(4)) : value);
 }

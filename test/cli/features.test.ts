@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import sharp from 'sharp';
 import { ImageFolder } from '../../lib/data/folder.js';
+import { prepare } from '../../lib/data/prepared.js';
 import { AlexNet } from '../../lib/models/alexnet.js';
 import { loadModel } from '../../lib/train/classifier.js';
 import { saveModelFile } from '../../lib/train/model_file.js';
@@ -75,6 +76,21 @@ describe('command line: features and neighbours', () => {
     }
     const { width, height } = await sharp(at('n.png')).metadata();
     expect([width, height]).to.deep.equal([5 * 132 + 12, 2 * 132 + 4]);
+  });
+
+  it('neighbours are drawn from a folder of raw pictures as well', async () => {
+    await prepare(await ImageFolder.open(at('data')), at('raw'), { store: 'raw' });
+    const outcome = await alexnet([
+      ...['neighbours', '--model', at('model.safetensors'), '--data', at('raw'), '--count', '2'],
+      ...['--picture', at('raw.png'), at('data/red/1.png')],
+    ]);
+    expect([outcome.status, outcome.stderr]).to.deep.equal([0, '']);
+    const [query, nearest] = await Promise.all(
+      [40, 190].map((left) =>
+        sharp(at('raw.png')).extract({ left, top: 40, width: 1, height: 1 }).raw().toBuffer(),
+      ),
+    );
+    expect(nearest).to.deep.equal(query);
   });
 
   it('need pictures of two classes', async () => {

@@ -28,11 +28,19 @@ describe('command line: recipes', () => {
     );
     expect(deviationsOf({ recipe: 'paper', init: 'paper' }, few)).to.not.include('init');
     expect(deviationsOf({ recipe: 'paper', init: 'paper', inputScale: 1 }, few)).to.equal('');
+    expect(
+      deviationsOf({ recipe: 'paper', lr: 0.02, flips: false, schedule: { kind: 'every', epochs: 9 } }),
+    ).to.equal(
+      'as wanted: lr 0.02 instead of 0.01, schedule every 9 instead of plateau 5 3, flips false instead of true',
+    );
+    expect(deviationsOf({ recipe: 'dansuh17', mean: 'colour' })).to.equal(
+      'as wanted: mean colour instead of imagenet, inputScale 0.01667 instead of none',
+    );
     expect(deviationsOf({ recipe: 'krizhevsky2012' })).to.match(/^cnorm2.* left out.*for 32 together/);
     expect(deviationsOf({ preset: 'krizhevsky2012' })).to.match(/^cnorm2[^;]*$/);
     expect(deviationsOf({ recipe: 'dansuh17' }, few)).to.equal('');
     expect(deviationsOf({ recipe: 'krizhevsky2012' }, null)).to.match(
-      /drawn shapes: less the mean colour, not image, without colour noise$/,
+      /as wanted: mean colour instead of image, colourNoise none instead of krizhevsky2012$/,
     );
   });
 

@@ -7,6 +7,7 @@ import { newSettings } from '../../lib/cli/settings.js';
 import { encodeRecord } from '../../lib/io/tensorboard.js';
 import { AlexNet } from '../../lib/models/alexnet.js';
 import type { EpochEvent, StepEvent } from '../../lib/train/events.js';
+import { rejection } from '../data/rejection.js';
 import { useFolder } from './alexnet.js';
 
 function step(number: number, figures: Partial<StepEvent> = {}): StepEvent {
@@ -79,14 +80,19 @@ describe('curves.csv', () => {
       { event: 'step', epoch: 3, step: 40, loss: 1, top1: 1, lr: 1e-30, imagesPerSecond: 7 },
     ] as const;
     for (const row of rows) await file.append(row);
-    await writeFile(old, 'step,3,41,0.', { flag: 'a' });
-    expect((await CurvesFile.create(path, old, 99)).rows).to.deep.equal(rows);
+    const whole = await readFile(old);
+    // Cut from `…,1,0.5,0.75`, the second has all its columns.
+    for (const cut of ['step,3,41,0.', 'epoch,3,41,2,0.25,,,1,0.5,0.7', 'epoch,3,41,2,0.25,,,1,0.5,']) {
+      await writeFile(old, Buffer.concat([whole, Buffer.from(cut)]));
+      expect((await CurvesFile.create(path, old, 99)).rows).to.deep.equal(rows);
+    }
     expect((await CurvesFile.create(path, old, 30)).rows).to.deep.equal(rows.slice(0, 3));
     expect(await readFile(path, 'utf8')).to.equal(
       'event,epoch,step,loss,top1,lr,imagesPerSecond,valLoss,valTop1,valTop5\r\n' +
         'step,1,20,1.5,0.5,0.001,7,,,\r\nepoch,1,25,2,0.25,,,1,0.5,1\r\nepoch,2,30,2,0.25,,,,,\r\n',
     );
     expect((await CurvesFile.create(path, join(folder(), 'none.csv'), 30)).rows).to.deep.equal([]);
+    expect(await rejection(CurvesFile.create(path, folder(), 30), Error)).to.match(/EISDIR/);
   });
 });
 

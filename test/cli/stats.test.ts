@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { alexnet, expectError, jsonLines, useFolder } from './alexnet.js';
+import { alexnet, expectError, jsonLines, numbersOf, useFolder } from './alexnet.js';
 import { BLUE, RED, writePictures } from './pictures.js';
 
 describe('command line: statistics and colour noise', () => {
@@ -46,7 +46,7 @@ describe('command line: statistics and colour noise', () => {
     expect([straight.status, straight.stderr]).to.deep.equal([0, '']);
     await alexnet(train('--epochs', '2', '--out', at('plain')));
     const [with_, without] = await Promise.all(
-      ['straight', 'plain'].map((run) => readFile(at(run, 'best.safetensors'))),
+      ['straight', 'plain'].map((run) => numbersOf(at(run, 'best.safetensors'))),
     );
     expect(with_?.equals(without ?? Buffer.of())).to.equal(false);
     await alexnet(train('--epochs', '1', '--out', at('stopped'), ...noise));

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { cp, mkdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { runNode } from '../support/child.js';
 import { alexnet, expectError, jsonLines, MAIN, root, useFolder } from './alexnet.js';
 
 const WRONG_USAGE: readonly [args: string, message: RegExp][] = [
@@ -97,6 +98,12 @@ describe('command line: usage', () => {
     ]) {
       expect(stdout).to.include(text);
     }
+  });
+
+  it('loads no native library before a command runs', async () => {
+    const refusing = 'data:text/javascript,process.dlopen=(_,file)=>{throw new Error(file)}';
+    const { code, stderr } = await runNode(['--import', refusing, MAIN, '--help'], 100_000);
+    expect([code, stderr]).to.deep.equal([0, '']);
   });
 
   it('alexnet --version', async () => {

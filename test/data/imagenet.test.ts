@@ -97,6 +97,7 @@ describe('ImageNet', () => {
 
     it("finds the files beside the pictures, 2010's too", async () => {
       await write('val/meta.mat', await readFile(META));
+      await write('val/stats.safetensors', 'of alexnet stats');
       await write('val/ILSVRC2010_validation_ground_truth.txt', '1\n1\n2');
       for (const stray of ['stats.safetensors', 'README', 'val.zip'])
         await write(`val/${stray}`, 'no picture');
