@@ -37,6 +37,8 @@ const rows = (n: number): Work => ['rows', n];
 
 /** What a function has to launch. Others launch one `each` over their elements. */
 const WORK: Record<string, (size: number) => Work[]> = {
+  cat: (n) => [each(n * 4)],
+  catBackward: (n) => [each(n * 4)],
   addBiasRelu: (n) => [each(n * COLUMNS)],
   biasReluBackward: (n) => {
     const chunkRows = Math.max(32, Math.ceil(n / 1024));

@@ -187,8 +187,8 @@ void recordAll(int64_t n) {
   record("tanh", n, [&](cudaStream_t s, Pointers& p) { kernels::tanh(s, n, p, p); });
   record("tanhBackward", n, [&](cudaStream_t s, Pointers& p) { tanhBackward(s, n, p, p, p); });
   record("add", n, [&](cudaStream_t s, Pointers& p) { add(s, n, p, p, p); });
-  record("cat", n, [&](cudaStream_t s, Pointers& p) { cat(s, n / 4, 1, 3, p, p, p); });
-  record("catBackward", n, [&](cudaStream_t s, Pointers& p) { catBackward(s, n / 4, 1, 3, p, p, p); });
+  record("cat", n, [&](cudaStream_t s, Pointers& p) { cat(s, n, 1, 3, p, p, p); });
+  record("catBackward", n, [&](cudaStream_t s, Pointers& p) { catBackward(s, n, 1, 3, p, p, p); });
   record("scale", n, [&](cudaStream_t s, Pointers& p) { scale(s, n, 2, p, p); });
   record("fill", n, [&](cudaStream_t s, Pointers& p) { fill(s, n, 1.0f, static_cast<float*>(p)); });
   record("fill", n, [&](cudaStream_t s, Pointers& p) { fill(s, n, int32_t{1}, static_cast<int32_t*>(p)); });
