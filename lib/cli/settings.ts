@@ -102,11 +102,10 @@ function ownOf(given: TrainOptions): Partial<Recipe> {
   return own;
 }
 
-/** What may be given, and is of the recipe where it is not. */
-const RECIPE_OPTIONS = [
+/** What of a recipe changes the numbers, so that it may not change on the way. */
+const FIXED_BY_RECIPE = [
   'preset',
   'init',
-  'epochs',
   'batch',
   'optimizer',
   'lr',
@@ -115,10 +114,13 @@ const RECIPE_OPTIONS = [
   'schedule',
   'crops',
   'flips',
-  'colourNoise',
   'mean',
   'inputScale',
-] as const satisfies (keyof Recipe & keyof TrainOptions)[];
+] as const;
+
+/** What may be given, and is of the recipe where it is not. */
+const RECIPE_OPTIONS = [...FIXED_BY_RECIPE, 'epochs', 'colourNoise'] as const satisfies (keyof Recipe &
+  keyof TrainOptions)[];
 
 /**
  * The recipe of a new run, with what was given, and in what it differs from its source. Without `--recipe` that of drawn
@@ -250,23 +252,7 @@ function withGiven(
   };
 }
 
-/** What changes the numbers, so that it may not change on the way. */
-const FIXED = [
-  'recipe',
-  'preset',
-  'init',
-  'batch',
-  'optimizer',
-  'lr',
-  'momentum',
-  'weightDecay',
-  'schedule',
-  'crops',
-  'flips',
-  'mean',
-  'inputScale',
-  'seed',
-] as const;
+const FIXED = ['recipe', ...FIXED_BY_RECIPE, 'seed'] as const;
 
 /** `weightDecay` → `--weight-decay`. */
 function optionOf(name: string): string {

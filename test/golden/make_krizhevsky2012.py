@@ -7,7 +7,6 @@ github.com/computerhistory/AlexNet-Source-Code, layers/layers-145.cfg, without c
 draws the same weights, pictures and mean image.
 """
 
-import math
 import pathlib
 
 import torch
@@ -15,32 +14,12 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 
 import philox
+from alexnet import he_weights
 from reference import conv2d, linear, lrn, max_pool2d
 
 CLASSES, SEED, INIT_STREAM, IMAGE_STREAM, MEAN_STREAM = 5, 20120930, 1, 100, 101
 SIZE, CROP = 230, 224
 PLACES = [(1, 2, 1), (6, 0, 0)]
-LAYERS = {
-    "conv1": [96, 11, 11, 3],
-    "conv2": [256, 5, 5, 48],
-    "conv3": [384, 3, 3, 256],
-    "conv4": [384, 3, 3, 192],
-    "conv5": [256, 3, 3, 192],
-    "fc6": [4096, 9216],
-    "fc7": [4096, 4096],
-    "fc8": [CLASSES, 4096],
-}
-
-
-def he_weights():
-    """AlexNet's `init: 'he'`: one Philox sequence, from which each weight takes whole blocks of four."""
-    offset = 0
-    for layer, shape in LAYERS.items():
-        size = math.prod(shape)
-        std = 0.01 if layer == "fc8" else math.sqrt(2 / math.prod(shape[1:]))
-        z = torch.from_numpy(philox.normal(size, SEED, INIT_STREAM, offset))
-        yield layer, (std * z).float().double().reshape(shape)
-        offset += (size + 3) // 4
 
 
 def inputs():
@@ -73,7 +52,7 @@ def forward(w, x):
 
 
 def main():
-    logits = forward(dict(he_weights()), inputs())
+    logits = forward(dict(he_weights(2, CLASSES, SEED, INIT_STREAM)), inputs())
     print(logits)
     version = torch.__version__.split("+")[0]
     save_file({"logits": logits}, pathlib.Path(__file__).parent / "krizhevsky2012.safetensors", {"torch": version})

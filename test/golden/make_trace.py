@@ -9,7 +9,6 @@ Batch and rate are such that float32 stays near float64: with 8 images, or large
 within ten steps which units the ReLUs and maxima let through, and PyTorch in float32 leaves this trace by 1e-3.
 """
 
-import math
 import pathlib
 
 import torch
@@ -17,31 +16,11 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 
 import philox
+from alexnet import he_weights
 from reference import conv2d, linear, lrn, max_pool2d, sgd_step
 
 CLASSES, BATCH, SEED, INIT_STREAM, IMAGE_STREAM = 10, 4, 20120930, 1, 100
 RATES = [1e-4] * 6 + [1e-5] * 4
-LAYERS = {
-    "conv1": [96, 11, 11, 3],
-    "conv2": [256, 5, 5, 96],
-    "conv3": [384, 3, 3, 256],
-    "conv4": [384, 3, 3, 384],
-    "conv5": [256, 3, 3, 384],
-    "fc6": [4096, 9216],
-    "fc7": [4096, 4096],
-    "fc8": [CLASSES, 4096],
-}
-
-
-def he_weights():
-    """AlexNet's `init: 'he'`: one Philox sequence, from which each weight takes whole blocks of four."""
-    offset = 0
-    for layer, shape in LAYERS.items():
-        size = math.prod(shape)
-        std = 0.01 if layer == "fc8" else math.sqrt(2 / math.prod(shape[1:]))
-        z = torch.from_numpy(philox.normal(size, SEED, INIT_STREAM, offset))
-        yield layer, (std * z).float().double().reshape(shape)
-        offset += (size + 3) // 4
 
 
 def forward(p, x):
@@ -60,7 +39,7 @@ def forward(p, x):
 
 def main():
     parameters = {}
-    for layer, weight in he_weights():
+    for layer, weight in he_weights(1, CLASSES, SEED, INIT_STREAM):
         parameters[f"{layer}.weight"] = weight
         parameters[f"{layer}.bias"] = torch.zeros(len(weight), dtype=torch.float64)
     velocities = {name: torch.zeros_like(w) for name, w in parameters.items()}
