@@ -1,3 +1,4 @@
+import { existsSync, openSync, readSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import { backward, noGrad } from '../autograd.js';
@@ -42,7 +43,7 @@ export interface Result {
   readonly allocationHits: number;
   /** Its 99th percentile, less the histogram's resolution. */
   readonly eventLoopDelayMs: { readonly idle: number; readonly working: number };
-  /** Of the calls into the addon: the event loop stands still for so long at once. */
+  /** Of the calls into the addon: the event loop stands still for so long at once, waits for a free core left out. */
   readonly longestCall: { readonly name: string; readonly ms: number };
   readonly breakdown?: Breakdown;
 }
@@ -150,18 +151,38 @@ async function milliseconds(body: () => Promise<unknown>): Promise<number> {
 function watchCalls(device: Device): { name: string; ms: number } {
   const longest = { name: 'none', ms: 0 };
   const backend = device.backend as unknown as Record<string, (...args: unknown[]) => unknown>;
+  const waitedMs = coreWaits();
   for (const [name, call] of Object.entries(backend)) {
     backend[name] = (...args) => {
+      const waited = waitedMs();
       const start = performance.now();
       try {
         return call(...args);
       } finally {
         const ms = performance.now() - start;
-        if (ms > longest.ms) Object.assign(longest, { name, ms });
+        if (ms > longest.ms) {
+          const own = ms - (waitedMs() - waited);
+          if (own > longest.ms) Object.assign(longest, { name, ms: own });
+        }
       }
     };
   }
   return longest;
+}
+
+/**
+ * So long JavaScript's thread has waited, ready to run, while others ran on every core: those that compute have as many
+ * threads as there are cores. The second field of Linux's schedstat; 0 where a kernel has none.
+ */
+function coreWaits(): () => number {
+  const path = `/proc/self/task/${process.pid}/schedstat`;
+  if (!existsSync(path)) return () => 0;
+  const file = openSync(path, 'r');
+  const text = Buffer.alloc(64);
+  return () => {
+    const length = readSync(file, text, 0, text.length, 0);
+    return Number(text.toString('latin1', 0, length).split(' ')[1]) / 1e6;
+  };
 }
 
 /** The 99th percentile while `body` runs. */
