@@ -115,6 +115,47 @@ describe('autograd', () => {
       expect(await numbers(b.grad)).to.deep.equal([1]);
     }));
 
+  describe('the gradient before a ReLU that is fused', () => {
+    const weight = (): Tensor => tensor([[1, 2]], undefined, { requiresGrad: true });
+    const made = (): number => Device.get().memory().cacheHits + Device.get().memory().cacheMisses;
+
+    it('takes the memory of the one after it', () =>
+      tidy(async () => {
+        const w = weight();
+        const y = scale(linear(tensor([[1, 1]]), w, { relu: true }), 3);
+        const before = made();
+        backward(y);
+        expect(made() - before, 'the cotangent, the gradient of scale and of w').to.equal(3);
+        expect(await numbers(w.grad)).to.deep.equal([3, 3]);
+      }));
+
+    it('leaves the cotangent as it is', () =>
+      tidy(async () => {
+        const w = weight();
+        const y = linear(
+          tensor([
+            [1, 1],
+            [-1, -1],
+          ]),
+          w,
+          { relu: true },
+        );
+        const cotangent = tensor([[5], [7]]);
+        backward(y, cotangent);
+        expect(await numbers(cotangent)).to.deep.equal([5, 7]);
+        expect(await numbers(w.grad)).to.deep.equal([5, 5]);
+      }));
+
+    it('leaves that of the other summand as it is', () =>
+      tidy(async () => {
+        const [w, x] = [weight(), tensor([[-1, -1]], undefined, { requiresGrad: true })];
+        const y = add(linear(x, w, { relu: true }), scale(linear(x, w, { relu: false }), 2));
+        backward(y);
+        expect(await numbers(w.grad)).to.deep.equal([-2, -2]);
+        expect(await numbers(x.grad)).to.deep.equal([2, 4]);
+      }));
+  });
+
   it('gives no leaf the memory of the cotangent', () =>
     tidy(async () => {
       const [x, dy] = [leaf(1, 2), tensor([[3], [4]])];

@@ -2,7 +2,8 @@ import type { Tensor } from '../tensor.js';
 import { output } from './check.js';
 
 /**
- * The backward of the bias and ReLU that are fused into conv2d and linear.
+ * The backward of the bias and ReLU that are fused into conv2d and linear. The gradient before both takes the memory of
+ * `dy` where nobody else sees that: of AlexNet's first layer, at batch 128, it is 149 MB.
  * @param y the output where there was a ReLU
  * @returns the gradient before both, and that of the bias `[channels]` if it is wanted
  */
@@ -12,7 +13,7 @@ export function biasReluBackward(
   channels: number,
   wantsBias: boolean,
 ): { dz: Tensor; dbias: Tensor | null } {
-  const dz = y === null ? dy : output(dy);
+  const dz = y === null ? dy : dy.memory.views === 1 ? dy.view(dy.shape) : output(dy);
   const dbias = wantsBias ? output(dy, [channels]) : null;
   if (y !== null || dbias !== null) {
     dy.device.backend.biasReluBackward(
