@@ -1,4 +1,5 @@
 #pragma once
+#include <atomic>
 #include <cstddef>
 #include <deque>
 #include <map>
@@ -53,7 +54,20 @@ class Allocator : public std::enable_shared_from_this<Allocator> {
   void takeCache();
   /// Frees what the earliest takeCache() that was not followed yet had set aside: in the stream's order.
   void freeTaken();
+  /// Whether so much is cached that it should be given back.
+  bool isIdle() const;
   MemoryStats stats() const;
+
+  /// Each block is as large as was asked for, used once, and given back before the next is asked for: what
+  /// watches memory sees what reaches past its end, or comes after it was freed. On under AddressSanitizer;
+  /// the tests' simulator turns it on.
+  static inline std::atomic<bool> exact =
+#if defined(__SANITIZE_ADDRESS__)
+      true;
+#else
+      false;
+#endif
+
   /// For tests: the `count`-th allocation for that use from now on fails; 0: none does.
   void failAt(Use use, size_t count);
 
