@@ -83,7 +83,11 @@ Handle allocate(Napi::Env env, Device& device, DType dtype, const Shape& shape) 
   const size_t bytes = static_cast<size_t>(shape.count()) * bytesOf(dtype);
   std::shared_ptr<Block> block;
   try {
-    block = device.allocator->allocate(bytes);
+    // The only call that waits for the device: else it would fail.
+    block = device.allocator->allocate(bytes, Use::Tensor, [&device] {
+      device.stream.emptyCache();
+      device.stream.record()->wait();
+    });
   } catch (const Error&) {
     device.stream.emptyCache();  // The next request may find what is cached now.
     throw;

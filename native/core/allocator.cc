@@ -36,8 +36,8 @@ Allocator::~Allocator() {
   while (!taken_.empty()) freeTaken();
 }
 
-std::shared_ptr<Block> Allocator::allocate(size_t bytes, Use use) {
-  std::lock_guard<std::mutex> lock(mutex_);
+std::shared_ptr<Block> Allocator::allocate(size_t bytes, Use use, const std::function<void()>& freeCache) {
+  std::unique_lock<std::mutex> lock(mutex_);
   size_t& untilFailure = untilFailure_[static_cast<int>(use)];
   const bool fails = untilFailure > 0 && --untilFailure == 0;
   size_t rounded = roundUp(bytes);
@@ -51,6 +51,12 @@ std::shared_ptr<Block> Allocator::allocate(size_t bytes, Use use) {
     ++stats_.hits;
   } else {
     if (!fails) data = allocateDeviceMemory(device_, rounded);
+    if (!fails && data == nullptr && freeCache && stats_.cachedBytes >= rounded) {
+      lock.unlock();
+      freeCache();
+      lock.lock();
+      data = allocateDeviceMemory(device_, rounded);
+    }
     if (data == nullptr)
       throw Error(ErrorCode::OutOfMemory,
                   concat("Expected ", bytes, " bytes of free memory on ", deviceName(device_), " but ",

@@ -2,6 +2,7 @@
 #include <atomic>
 #include <cstddef>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -48,8 +49,10 @@ class Allocator : public std::enable_shared_from_this<Allocator> {
   explicit Allocator(int device) : device_(device) {}
   ~Allocator();
 
-  /// Throws Error(OutOfMemory).
-  std::shared_ptr<Block> allocate(size_t bytes, Use use = Use::Tensor);
+  /// Throws Error(OutOfMemory). Where the device has no more and so much is cached, `freeCache` is to free it
+  /// before it returns.
+  std::shared_ptr<Block> allocate(size_t bytes, Use use = Use::Tensor,
+                                  const std::function<void()>& freeCache = nullptr);
   /// Sets all cached blocks aside, so that they are given to nobody. Queued operations may still use them.
   void takeCache();
   /// Frees what the earliest takeCache() that was not followed yet had set aside: in the stream's order.

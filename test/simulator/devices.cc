@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -34,6 +35,7 @@ struct State {
   std::map<std::string, Failing> failing;
   std::vector<std::string> violations;
   std::map<std::string, int64_t> counts;
+  size_t memoryLimit = SIZE_MAX;
   bool realCudnn = true;
   bool arithmetic = true;
 
@@ -155,7 +157,21 @@ void failAt(const std::string& name, uint64_t nth, Fault fault) {
   const Lock lock(mutex());
   state().failing[name] = {nth, fault};
 }
+void limitMemory(size_t bytes) {
+  const Lock lock(mutex());
+  state().memoryLimit = bytes;
+}
+size_t memoryOf(int device) { return std::min(state().memoryLimit, played(device).memoryBytes); }
+
 const std::map<std::string, uint64_t>& calls() { return state().calls; }
+
+/// With those whose copies from its memory fail: such an error stays.
+void lose(int device) {
+  if (!state().lost.insert(device).second) return;
+  for (int other : devicesThatWillTouch(device)) lose(other);
+  dropWork(device);
+  count("memory", -loseBlocks(device));
+}
 
 std::optional<Fault> injected(const char* name) { return injected(name, current); }
 std::optional<Fault> injected(const char* name, int device) {
@@ -163,11 +179,7 @@ std::optional<Fault> injected(const char* name, int device) {
   ++state().calls[name];
   const auto found = state().failing.find(name);
   const bool fails = found != state().failing.end() && found->second.left > 0 && --found->second.left == 0;
-  if (fails && found->second.fault == Fault::DeviceLost) {
-    state().lost.insert(device);
-    dropWork(device);
-    count("memory", -loseBlocks(device));
-  }
+  if (fails && found->second.fault == Fault::DeviceLost) lose(device);
   if (isLost(device)) return Fault::DeviceLost;
   return fails ? std::optional(found->second.fault) : std::nullopt;
 }

@@ -11,6 +11,7 @@ export type Fault = (typeof FAULTS)[number];
 interface Control {
   seed(seed: number): void;
   exact(on: boolean): void;
+  limitMemory(bytes: number): void;
   fail(call: string, nth: number, fault: number): void;
   calls(): Record<string, number>;
   counts(): Record<string, number>;
@@ -57,6 +58,10 @@ export class Simulator {
   /** Whether each tensor and workspace has a block of its own and of its size, and is freed where it ends. */
   exact(on: boolean): void {
     this.#control.exact(on);
+  }
+  /** So much memory each device has from now on, or less. */
+  limitMemory(bytes: number): void {
+    this.#control.limitMemory(bytes);
   }
   /** The `nth` call of that name from now on fails; 0: none does. */
   fail(call: string, nth: number, fault: Fault): void {

@@ -272,6 +272,15 @@ void synchronize(const Point& point) {
   join(waitedFor, *point.clock);
 }
 
+std::set<int> devicesThatWillTouch(int device) {
+  std::set<int> found;
+  for (const auto& stream : state().streams)
+    for (const Item& item : stream->items)
+      for (const auto& [block, access] : item.accesses)
+        if (block->device == device) found.insert(stream->device);
+  return found;
+}
+
 void dropWork(int device) {
   for (const auto& stream : state().streams) {
     if (stream->device != device) continue;

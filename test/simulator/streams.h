@@ -2,6 +2,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -59,6 +60,8 @@ bool hasPassed(const Point& point);
 void waitFor(Stream& stream, const Point& point);
 /// Runs what is needed for it, and may run more; what comes later is then ordered behind it.
 void synchronize(const Point& point);
+/// Those with work that has not run yet, and touches memory of that device.
+std::set<int> devicesThatWillTouch(int device);
 /// Of a lost device.
 void dropWork(int device);
 
