@@ -8,7 +8,7 @@ export const positiveInteger: Parse<number> = (text) => integer(text, 1, 'positi
 
 export const positiveIntegers: Parse<number[]> = (text) => text.split(',').map(positiveInteger);
 
-export const seed: Parse<number> = (text) => integer(text, 0, 'integer of at least 0');
+export const integerFrom0: Parse<number> = (text) => integer(text, 0, 'integer of at least 0');
 
 export const threads: Parse<number> = (text) => integer(text, 1, 'integer from 1 to 1024', 1024);
 

@@ -22,18 +22,18 @@ import { count, describeSkipped, teller, writeLine } from './output.js';
 import { BarProgress, describeValidation, JsonProgress, LineProgress, type Progress } from './progress.js';
 import { PHOTOS, SHAPES } from './recipes.js';
 import { Recorder, type RecorderOptions } from './recorder.js';
+import { parseSettings } from './saved_settings.js';
 import { describeSchedule } from './schedule.js';
 import {
   type DataFolders,
   devicesOf,
   foldersOf,
   newSettings,
-  parseSettings,
   resolveRecipe,
   resumedSettings,
   type Settings,
 } from './settings.js';
-import { statisticsOfFolder } from './statistics.js';
+import { type StatisticsOptions, statisticsOfFolder } from './statistics.js';
 import { stoppable } from './stop.js';
 import { Tracer } from './tracer.js';
 import type { TrainOptions } from './train.js';
@@ -93,6 +93,7 @@ async function start(given: TrainOptions): Promise<void> {
   const { preprocessing, colourNoise } = await inputOf(recipe, fixed, folders, data, {
     strict,
     someClasses: given.classes !== undefined,
+    stats: given.stats,
   });
   const pictures = { trainPictures: length, valPictures: data.validation.length, classes };
   const settings = newSettings(given, folders, pictures, model, colourNoise);
@@ -116,13 +117,13 @@ async function inputOf(
   fixed: Preprocessing | undefined,
   folders: DataFolders | null,
   { train }: Data,
-  { strict, someClasses }: { strict: boolean; someClasses: boolean },
+  options: StatisticsOptions,
 ): Promise<{ preprocessing: Preprocessing | undefined; colourNoise: ColourNoise | null }> {
   const needed = kind !== null || (fixed === undefined && mean === 'image');
+  if (options.stats !== undefined && (folders === null || !needed))
+    throw new ArgumentError('--stats needs --data and --mean image or --colour-noise, which take statistics');
   const statistics =
-    folders === null || !needed
-      ? undefined
-      : await statisticsOfFolder(folders.data, train, strict, someClasses);
+    folders === null || !needed ? undefined : await statisticsOfFolder(folders.data, train, options);
   const colourNoise = kind === null || statistics === undefined ? null : { kind, axes: statistics.axes };
   const scale = inputScale === null ? undefined : ([inputScale, inputScale, inputScale] as const);
   if (fixed !== undefined)

@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { ModelFile } from '../../lib/train/model_file.js';
 import { alexnet, expectError, jsonLines, numbersOf, useFolder } from './alexnet.js';
 import { BLUE, RED, writePictures } from './pictures.js';
 
@@ -57,6 +58,31 @@ describe('command line: statistics and colour noise', () => {
       1,
       /Expected krizhevsky2012 for --colour-noise but received "paper".*may not change on --resume/,
     );
+  });
+
+  it('train --stats takes them from elsewhere, and refuses those of other pictures', async () => {
+    await writePictures(at('other'), { blue: BLUE, red: RED }, 3);
+    const noise = ['--colour-noise', 'krizhevsky2012', '--mean', 'image', '--epochs', '1'];
+    const data = ['--data', at('other'), '--val', at('val'), '--batch', '4', '--json'];
+    const args = (stats: string, out: string) => ['train', ...data, ...noise, '--stats', stats, '--out', out];
+    await alexnet(['stats', '--data', at('other'), '--out', at('others')]);
+    const { status, stderr } = await alexnet(args(at('others'), at('told')));
+    // Nothing was looked at anew.
+    expect([status, stderr]).to.deep.equal([0, '']);
+    await using file = await ModelFile.open(at('told'));
+    expect(file.info.notes).to.include({ stats: at('others') });
+    expectError(
+      await alexnet(args(at('elsewhere'), at('none'))),
+      1,
+      /Expected statistics of the training data in .*elsewhere but received those of other pictures/,
+    );
+    expectError(await alexnet(args(at('nowhere'), at('none'))), 1, /nowhere/);
+    expectError(
+      await alexnet(['train', ...data, '--stats', at('others'), '--out', at('none')]),
+      1,
+      /--stats needs --data and --mean image or --colour-noise/,
+    );
+    expectError(await alexnet(['train', '--stats', at('others')]), 1, /--stats needs --data/);
   });
 
   it('refuses statistics of other pictures, and noise without pictures', async () => {
