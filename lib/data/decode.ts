@@ -1,5 +1,5 @@
 import { open, readFile, stat } from 'node:fs/promises';
-import sharp from 'sharp';
+import sharp, { type Sharp } from 'sharp';
 import { expectInteger, expectOneOf } from '../check.js';
 import { DataError, reasonOf } from '../errors.js';
 import { RESIZE_KERNELS, type ResizeKernel } from './resize.js';
@@ -86,14 +86,48 @@ async function decode(
   limitInputPixels: number,
 ): Promise<DecodedImage> {
   // Fails a file that ends early, but lets pass what decoders merely warn of.
-  const { data, info } = await sharp(input, { failOn: 'truncated', autoOrient: true, limitInputPixels })
-    .resize(size, size, { fit: 'cover', position: 'centre', kernel })
+  const picture = sharp(input, { failOn: 'truncated', autoOrient: true, limitInputPixels });
+  const resized =
+    kernel === 'linear'
+      ? await resizeAsTorchvision(picture, size)
+      : picture.resize(size, size, { fit: 'cover', position: 'centre', kernel });
+  const { data, info } = await resized
     .flatten({ background: '#ffffff' })
     .toColourspace('srgb')
     .raw({ depth: 'uchar' })
     .toBuffer({ resolveWithObject: true });
   if (info.channels !== 3) throw new Error(`decoded to ${info.channels} channels`);
   return { pixels: data, height: info.height, width: info.width };
+}
+
+/**
+ * Takes the pixels that torchvision's `Resize(size)` and `CenterCrop(size)` take of a PIL image: the longer side is rounded down, the
+ * crop's place to even. Of photos the grey levels are 0.1 to 0.4 from PIL's on average, 8 at most; of those that are more than
+ * four times as large, libvips averages some pixels before.
+ */
+async function resizeAsTorchvision(picture: Sharp, size: number): Promise<Sharp> {
+  const { format, autoOrient } = await picture.metadata();
+  const { width, height } = autoOrient;
+  const shorter = Math.min(width, height);
+  const [toWidth, toHeight] = [width, height].map((side) => Math.floor((size * side) / shorter)) as [
+    number,
+    number,
+  ];
+  // A JPEG is decoded whole where a part of it is taken, and otherwise at a fraction of its size, by another filter.
+  if (format === 'jpeg') picture.extract({ left: 0, top: 0, width, height });
+  return picture
+    .resize(toWidth, toHeight, { fit: 'fill', kernel: 'linear', fastShrinkOnLoad: false })
+    .extract({
+      left: roundToEven((toWidth - size) / 2),
+      top: roundToEven((toHeight - size) / 2),
+      width: size,
+      height: size,
+    });
+}
+
+/** As Python's `round`. */
+function roundToEven(value: number): number {
+  return value % 1 === 0.5 ? 2 * Math.round(value / 2) : Math.round(value);
 }
 
 /** Square pixels of RGB, made `size` × `size`. */
