@@ -93,15 +93,31 @@ describe('command line: features and neighbours', () => {
     expect(nearest).to.deep.equal(query);
   });
 
-  it('need pictures of two classes', async () => {
-    await writePictures(at('one'), { red: RED }, 1);
+  it('take pictures of one class', async () => {
+    await writePictures(at('one'), { red: RED }, 2);
+    const model = ['--model', at('model.safetensors'), '--data', at('one')];
+    const found = await alexnet(['neighbours', ...model, '--json', at('data/red/1.png')]);
+    expect([found.status, found.stderr]).to.deep.equal([0, '']);
+    const [result = {}] = jsonLines(found.stdout);
+    const neighbours = result.neighbours as { file: string; class: string }[];
+    expect(neighbours.map((one) => [one.file, one.class])).to.deep.equal([
+      [at('one/red/1.png'), 'red'],
+      [at('one/red/0.png'), 'red'],
+    ]);
+    const rows = await alexnet(['features', ...model, '--out', at('one.npy')]);
+    expect([rows.status, rows.stderr]).to.deep.equal([0, '']);
+    expect(rows.stdout).to.include('of 2 pictures');
+  });
+
+  it('neighbours need more than one picture', async () => {
+    await writePictures(at('alone'), { red: RED }, 1);
     expectError(
       await alexnet([
-        ...['neighbours', '--model', at('model.safetensors'), '--data', at('one')],
+        ...['neighbours', '--model', at('model.safetensors'), '--data', at('alone')],
         at('data/red/0.png'),
       ]),
       1,
-      /one class only, red/,
+      /Expected at least two pictures to find neighbours among for --data but received one, \S*alone\/red\/0\.png/,
     );
   });
 

@@ -217,6 +217,8 @@ describe('ImageFolder', () => {
 
     await paint(['single/red/0.png']);
     expect(await rejection(ImageFolder.open(at('single')))).to.match(/single: one class only, red$/);
+    const single = await ImageFolder.open(at('single'), { oneClass: true });
+    expect([single.classes, single.length]).to.deep.equal([['red'], 1]);
 
     await paint(['hollow/red/0.png']);
     await mkdir(at('hollow/green'));
