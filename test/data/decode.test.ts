@@ -191,7 +191,7 @@ describe('decodeImage', () => {
     [449, 611, 2, 12],
   ] as const) {
     it(`by the kernel 'linear' is within ${most} grey levels of PIL, of ${width}×${height} pixels`, async () => {
-      const url = new URL(`./pil_resized/${width}x${height}.png`, import.meta.url);
+      const url = new URL(`../golden/pilResized/${width}x${height}.png`, import.meta.url);
       const wanted = await sharp(fileURLToPath(url)).raw().toBuffer();
       const png = await drawn(width, height).png().toBuffer();
       const { pixels } = await decodeImage(png, { size: 64, kernel: 'linear' });

@@ -1,6 +1,6 @@
-"""Makes test/data/pil_resized/*.png: what torchvision's Resize(64) and CenterCrop(64) make of PIL images, written out.
+"""Makes test/golden/pilResized/*.png: what torchvision's Resize(64) and CenterCrop(64) make of PIL images, written out.
 
-    python -B test/data/make_pil_resized.py
+    python -B test/golden/make_pil_resized.py
 
 from the package's folder, with a Python that has numpy and Pillow. test/data/decode.test.ts draws the same pictures.
 """
@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 SIZE = 64
-OUT = pathlib.Path("test/data/pil_resized")
+OUT = pathlib.Path("test/golden/pilResized")
 
 
 def drawn(width, height):
