@@ -46,7 +46,8 @@ export interface Judgement {
 export interface EvaluateOptions extends SkipOptions {
   /**
    * Average over ten crops instead of taking the centre: the four corners and the centre, and their reflections (section
-   * 4.1 of the paper).
+   * 4.1 of the paper). In one pass of the device: a batch's pictures cross to it once, and all ten crops are cut and computed there
+   * in a row, with one wait at the end. One after the other, so that they take the memory of one.
    */
   tenCrop?: boolean;
   /** Called for each picture, in order. */
@@ -144,7 +145,7 @@ function expectSamePictures([first, ...others]: readonly [Member, ...Member[]]):
   }
 }
 
-/** Of each crop: the logits of all pictures. They are uploaded once. */
+/** Of each crop: the logits of all pictures. They are uploaded once, and waited for once. */
 async function logitsOf({ model, input }: Member, batch: Batch, tenCrop: boolean): Promise<Scores[]> {
   return noGrad(() =>
     tidy(() => {

@@ -11,6 +11,8 @@ import {
   type Sample,
 } from '../../lib/index.js';
 import { Random } from '../../lib/random.js';
+import { evaluate } from '../../lib/train/evaluate.js';
+import type { InputPipeline } from '../../lib/train/preprocessing.js';
 import { averageScores, bestOf, rankOf } from '../../lib/train/scores.js';
 
 const SIZE = 232;
@@ -121,6 +123,32 @@ describe('evaluate', () => {
     expectNear(found, wanted);
     const centre = await probabilitiesOf([one], datasetOf(PICTURES, SIZE));
     expect(Math.abs((found[0]?.[0] ?? 0) - (centre[0]?.[0] ?? 0))).to.be.above(1e-4);
+  });
+
+  it('takes the pictures to the device once for ten crops, and waits once', async () => {
+    const order: string[] = [];
+    const { model, input } = one.member;
+    const upload = input.upload.bind(input);
+    const prepare = input.prepare.bind(input);
+    const counted = Object.create(input, {
+      upload: {
+        value: (...args: Parameters<typeof upload>) => {
+          order.push(`upload of ${args[0].pixels.length}`);
+          return upload(...args);
+        },
+      },
+      prepare: {
+        value: (...args: Parameters<typeof prepare>) => {
+          // After all that is enqueued without waiting.
+          if (order.at(-1)?.startsWith('upload')) queueMicrotask(() => order.push('wait'));
+          order.push('crop');
+          return prepare(...args);
+        },
+      },
+      preprocessing: { value: input.preprocessing },
+    }) as InputPipeline;
+    await evaluate([{ model, input: counted }], datasetOf(PICTURES, SIZE), { tenCrop: true });
+    expect(order).to.deep.equal(['upload of 3', ...Array<string>(10).fill('crop'), 'wait']);
   });
 
   it('averages over models', async () => {
