@@ -35,11 +35,12 @@ describe('command line: recipes', () => {
       'as wanted: lr 0.02 instead of 0.01, schedule every 9 instead of plateau 5 3, flips false instead of true',
     );
     expect(deviationsOf({ recipe: 'dansuh17', mean: 'colour' })).to.equal(
-      'as wanted: mean colour instead of imagenet, inputScale 0.01667 instead of none',
+      'the shorter side of pictures becomes 256 pixels before their centre is cut out; ' +
+        'as wanted: mean colour instead of imagenet, inputScale 0.01667 instead of none',
     );
     expect(deviationsOf({ recipe: 'krizhevsky2012' })).to.match(/^cnorm2.* left out.*for 32 together/);
     expect(deviationsOf({ preset: 'krizhevsky2012' })).to.match(/^cnorm2[^;]*$/);
-    expect(deviationsOf({ recipe: 'dansuh17' }, few)).to.equal('');
+    expect(deviationsOf({ recipe: 'dansuh17' }, few)).to.match(/^the shorter side of pictures [^;]*$/);
     expect(deviationsOf({ recipe: 'krizhevsky2012' }, null)).to.match(
       /as wanted: mean colour instead of image, colourNoise none instead of krizhevsky2012$/,
     );
