@@ -5,6 +5,8 @@ import { expect } from 'chai';
 import {
   AlexNet,
   ArgumentError,
+  type ColourNoise,
+  ConstantLR,
   DataError,
   type Dataset,
   FileWriteError,
@@ -13,12 +15,20 @@ import {
   SGD,
   type TrainEvent,
   Trainer,
+  type TrainerOptions,
   TrainingError,
   tidy,
   zeros,
 } from '../../lib/index.js';
 import { ModelFile } from '../../lib/train/model_file.js';
-import { expectEqualWeights, Greys, makeRun, weightsOf } from './greys.js';
+import { expectEqualWeights, Greys, makeRun, preprocessing, weightsOf } from './greys.js';
+
+/** All are said to be light: who takes all for one class is right about all of them, or none. */
+class AllLight extends Greys {
+  override get(index: number): Sample {
+    return { ...super.get(index), label: 1 };
+  }
+}
 
 describe('Trainer', function () {
   this.timeout(120_000);
@@ -44,6 +54,49 @@ describe('Trainer', function () {
     for (const name of readdirSync(out)) {
       await using file = await ModelFile.open(join(out, name));
       expect(file.info.notes, name).to.deep.equal(notes);
+    }
+  });
+
+  it('divides its inputs by 1.1 where colours are added as the code of 2012 does', async () => {
+    const axes = {
+      values: [0, 0, 0],
+      vectors: [
+        [1, 0, 0],
+        [0, 1, 0],
+        [0, 0, 1],
+      ],
+    } satisfies ColourNoise['axes'];
+    const firstLoss = async (options: Partial<TrainerOptions>): Promise<number> => {
+      using run = makeRun({ train: new Greys(4), ...options });
+      await run.trainer.fit(1);
+      const [step] = run.events;
+      return step?.event === 'step' ? step.loss : Number.NaN;
+    };
+    const noisy = await firstLoss({ colourNoise: { kind: 'krizhevsky2012', axes } });
+    const scale = [0.02 / 1.1, 0.02 / 1.1, 0.02 / 1.1] as const;
+    expect(noisy).to.be.closeTo(await firstLoss({ preprocessing: { ...preprocessing, scale } }), 1e-6);
+    const plain = await firstLoss({});
+    expect(await firstLoss({ colourNoise: { kind: 'paper', axes } })).to.be.closeTo(plain, 1e-6);
+    expect(Math.abs(noisy - plain)).to.be.above(1e-4);
+  });
+
+  it('tells the schedule the error of validation, and of training where there is none', async () => {
+    class Listening extends ConstantLR {
+      readonly errors: number[] = [];
+      override onEpochEnd(error: number): void {
+        this.errors.push(error);
+      }
+    }
+    for (const validation of [new AllLight(6), undefined]) {
+      const schedule = new Listening();
+      const options = { schedule, ...(validation && { validation }) };
+      using run = makeRun(options, { dropout: 0, lr: 1e-4 });
+      await run.trainer.fit(3);
+      const epochs = run.events.flatMap((event) => (event.event === 'epoch' ? [event] : []));
+      const errors = epochs.map(({ train, val }) => 1 - (val ?? train).top1);
+      expect(schedule.errors).to.deep.equal(errors);
+      if (validation !== undefined)
+        expect(errors).to.not.deep.equal(epochs.map(({ train }) => 1 - train.top1));
     }
   });
 
