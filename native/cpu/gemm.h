@@ -19,4 +19,7 @@ void writeOnce(Context& context, int64_t m, int64_t n, int64_t k, const float* d
 /// y = relu?(y + bias) in `rows` rows of `columns`, `ld` elements apart. `bias` may be null.
 void addBiasRelu(int64_t rows, int64_t columns, int64_t ld, const float* bias, bool relu, float* y);
 
+/// y += x
+void addTo(Context& context, int64_t count, const float* x, float* y);
+
 }  // namespace nodecudnn
