@@ -14,6 +14,7 @@ import {
   type TrainEvent,
   Trainer,
   TrainingError,
+  tensor,
   tidy,
   zeros,
 } from '../../lib/index.js';
@@ -57,6 +58,29 @@ describe('Trainer', function () {
     const [first = new Map(), second = new Map(), third = new Map()] = runs;
     expectEqualWeights(first, second);
     expect(third.get('fc8.weight')?.equals(first.get('fc8.weight') ?? Buffer.of())).to.equal(false);
+  });
+
+  it('gives the same weights from uint8 tensors as from bytes, and leaves the tensors alone', async () => {
+    const greys = new Greys(8);
+    using bytes = makeRun({ train: greys });
+    await bytes.trainer.fit(1);
+    const tensors = Array.from({ length: greys.length }, (_, index) => {
+      const { pixels, height, width } = greys.get(index);
+      // On the model's device, and on another.
+      return tensor(pixels, [height, width, 3], { device: `cpu:${index % 2}` });
+    });
+    const train: Dataset = {
+      length: greys.length,
+      classes: greys.classes,
+      get: (index) => ({ pixels: tensors[index] ?? expect.fail(), label: index % 2 }),
+    };
+    using run = makeRun({ train });
+    await run.trainer.fit(1);
+    expectEqualWeights(await weightsOf(run.model), await weightsOf(bytes.model));
+    for (const one of tensors) {
+      expect(one.disposed).to.equal(false);
+      one.dispose();
+    }
   });
 
   it('stops at a loss that is not finite, naming the step, and keeps the last checkpoint', async () => {
