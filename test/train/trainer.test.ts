@@ -18,6 +18,7 @@ import {
   tidy,
   zeros,
 } from '../../lib/index.js';
+import { SafetensorsFile } from '../../lib/io/safetensors.js';
 import { ModelFile } from '../../lib/train/model_file.js';
 import { expectEqualWeights, Greys, makeRun, weightsOf } from './greys.js';
 
@@ -45,7 +46,27 @@ describe('Trainer', function () {
     for (const name of readdirSync(out)) {
       await using file = await ModelFile.open(join(out, name));
       expect(file.info.notes, name).to.deep.equal(notes);
+      await using tensors = await SafetensorsFile.open(join(out, name));
+      const states = [...tensors.tensors.keys()].filter((tensor) => tensor.startsWith('optimizer/'));
+      const wanted = name === 'last.safetensors' ? [...run.model.namedParameters()].length : 0;
+      expect(states, name).to.have.lengthOf(wanted);
     }
+  });
+
+  it('has at most two steps under way', async () => {
+    let [underWay, most, steps] = [0, 0, 0];
+    class Counting extends SGD {
+      override step(): Promise<void> {
+        steps++;
+        most = Math.max(most, ++underWay);
+        return super.step().finally(() => underWay--);
+      }
+    }
+    const makeOptimizer = (model: AlexNet) => new Counting(model.namedParameters(), { lr: 1e-5 });
+    using run = makeRun({ train: new Greys(12), batchSize: 2 }, { makeOptimizer });
+    await run.trainer.fit(1);
+    expect([steps, underWay]).to.deep.equal([6, 0]);
+    expect(most).to.be.at.most(2);
   });
 
   it('gives the same weights bit for bit for the same seed, and others for another', async () => {
