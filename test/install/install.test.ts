@@ -141,6 +141,30 @@ describe('installation', () => {
     expect(written()).to.deep.equal(before);
   });
 
+  it('builds in build/, anew too, and leaves build-cuda/ alone', () => {
+    const copy = join(scratch, 'package');
+    for (const dir of ['core', 'cpu', 'bind']) mkdirSync(join(copy, 'native', dir), { recursive: true });
+    for (const file of ['package.json', 'binding.gyp']) copyFileSync(join(root, file), join(copy, file));
+    for (const file of ['deps.mjs', 'install.mjs', 'check-symbols.mjs'])
+      copyFileSync(join(root, 'native', file), join(copy, 'native', file));
+    for (const dir of ['node_modules', 'native/.deps']) symlinkSync(join(root, dir), join(copy, dir));
+    const marker = join(copy, 'build-cuda/Release/node_cudnn_cuda.node');
+    mkdirSync(join(marker, '..'), { recursive: true });
+    writeFileSync(marker, 'of CUDA');
+    for (const source of ['int first;', 'int second;']) {
+      writeFileSync(join(copy, 'native/bind/addon.cc'), source);
+      const { status, stderr } = spawnSync(process.execPath, [join(copy, 'native/install.mjs')], {
+        encoding: 'utf8',
+      });
+      expect(status, stderr).to.equal(0);
+      expect(
+        readFileSync(join(copy, 'build/Release/node_cudnn.node')).includes(source.slice(4, -1)),
+      ).to.equal(true);
+      expect(readFileSync(marker, 'utf8')).to.equal('of CUDA');
+      rmSync(join(copy, 'build/Makefile'));
+    }
+  });
+
   it('compiles no TypeScript again where that is current: nothing written', () => {
     const written = () =>
       readdirSync(join(root, 'dist'), { recursive: true, encoding: 'utf8' }).map((file) => [
