@@ -25,7 +25,7 @@ import {
   type RecipeName,
   recipeFor,
 } from '../train/recipes.js';
-import { COMMON, DECAYS, FREEZABLE, PHOTOS, PRESET_NAMES, photosBatch, SHAPES } from './recipes.js';
+import { COMMON, DECAYS, FREEZABLE, LIMITS, PHOTOS, PRESET_NAMES, photosBatch, SHAPES } from './recipes.js';
 import { parseSchedule } from './schedule.js';
 import type { TrainOptions } from './train.js';
 
@@ -328,8 +328,8 @@ export function parseSettings(notes: Readonly<Record<string, unknown>> | undefin
       data: nullOr(notes.data, (value) => expectString('data', value)),
       val: nullOr(notes.val, (value) => expectString('val', value)),
       classes: nullOr(notes.classes, (value) => parseStrings('classes', value)),
-      trainPictures: expectInteger('trainPictures', notes.trainPictures, 1),
-      valPictures: expectInteger('valPictures', notes.valPictures, 1),
+      trainPictures: parsePictures('trainPictures', notes),
+      valPictures: parsePictures('valPictures', notes),
       from: nullOr(notes.from, (value) => expectString('from', value)),
       freeze: parseLayers(notes.freeze),
       recipe: nullOr(notes.recipe, (value) => expectOneOf('recipe', value, RECIPE_NAMES)),
@@ -337,8 +337,8 @@ export function parseSettings(notes: Readonly<Record<string, unknown>> | undefin
       preset: expectOneOf('preset', notes.preset, PRESET_NAMES),
       init: expectOneOf('init', notes.init, INITS),
       dropout: expectInRange('dropout', notes.dropout, 0, 1, true),
-      epochs: expectInteger('epochs', notes.epochs, 1),
-      batch: expectInteger('batch', notes.batch, 1),
+      epochs: expectInteger('epochs', notes.epochs, 1, LIMITS.epochs),
+      batch: expectInteger('batch', notes.batch, 1, LIMITS.batch),
       optimizer: expectOneOf('optimizer', notes.optimizer, OPTIMIZERS),
       lr: expectFinite('lr', notes.lr),
       momentum: expectFinite('momentum', notes.momentum),
@@ -352,13 +352,22 @@ export function parseSettings(notes: Readonly<Record<string, unknown>> | undefin
       inputScale: nullOr(notes.inputScale, (value) => expectFinite('inputScale', value)),
       seed: expectInteger('seed', notes.seed, 0),
       colourNoise: nullOr(notes.colourNoise, (value) => expectColourNoise('colourNoise', value)),
-      threads: nullOr(notes.threads, (value) => expectInteger('threads', value, 1)),
+      threads: nullOr(notes.threads, (value) => expectInteger('threads', value, 1, LIMITS.threads)),
       device: expectString('device', notes.device),
       convolutions: parseConvolutions(notes.convolutions),
     };
   } catch (cause) {
     throw new FileFormatError(`${reasonOf(cause)} in the settings of ${path}`, { cause });
   }
+}
+
+/** Without folders so many are drawn; those of folders are counted there. */
+function parsePictures(
+  name: 'trainPictures' | 'valPictures',
+  notes: Readonly<Record<string, unknown>>,
+): number {
+  const areDrawn = notes.data === null || notes.val === null;
+  return expectInteger(name, notes[name], 1, areDrawn ? LIMITS.drawnPictures : undefined);
 }
 
 function parseStrings(name: string, value: unknown): string[] {

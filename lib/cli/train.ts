@@ -13,7 +13,7 @@ import {
   type ScheduleSettings,
 } from '../train/recipes.js';
 import { addDeviceOptions, type DeviceOptions } from './device.js';
-import { examples, fraction, layers, names, positiveInteger, positiveNumber, seed } from './options.js';
+import { batch, epochs, examples, fraction, layers, names, positiveNumber, seed } from './options.js';
 import { PHOTOS, PRESET_NAMES, SHAPES } from './recipes.js';
 import { schedule } from './schedule.js';
 
@@ -87,13 +87,13 @@ export function addTrain(program: Command): void {
     .option(
       '--epochs <n>',
       `times through the training pictures (default: ${SHAPES.epochs} of shapes, ${PHOTOS.epochs} of --data)`,
-      positiveInteger,
+      epochs,
     )
     .option(
       '--batch <n>',
       `pictures a step (default: ${SHAPES.batch} of shapes, ${PHOTOS.batch} of --data, ` +
         `down to ${PHOTOS.leastBatch} where an epoch would have fewer than ${PHOTOS.stepsPerEpoch} steps)`,
-      positiveInteger,
+      batch,
     )
     .option(
       '--lr <rate>',
