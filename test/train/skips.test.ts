@@ -12,9 +12,12 @@ import {
   SGD,
   type TrainEvent,
   Trainer,
+  type TrainerOptions,
 } from '../../lib/index.js';
 import { withClock } from '../support/clock.js';
-import { Greys, preprocessing } from './greys.js';
+import { expectEqualWeights, Greys, preprocessing, weightsOf } from './greys.js';
+
+const upTo = (length: number) => Array.from({ length }, (_, i) => i);
 
 async function failureOf(promise: Promise<unknown>): Promise<unknown> {
   return promise.then(
@@ -31,7 +34,7 @@ describe('pictures that cannot be read', function () {
   });
   after(() => model.dispose());
 
-  function makeTrainer(train: Dataset, options: { validation?: Dataset; strict?: boolean } = {}) {
+  function makeTrainer(train: Dataset, options: Partial<TrainerOptions> = {}) {
     const optimizer = new SGD(model.namedParameters(), { lr: 1e-6, momentum: 0.9, weightDecay: 0 });
     const events: TrainEvent[] = [];
     const onEvent = (event: TrainEvent) => events.push(event);
@@ -79,12 +82,41 @@ describe('pictures that cannot be read', function () {
       .that.matches(/sample 1 .*broken/);
   });
 
-  it('end training where a step has no other', async () => {
-    const failure = await failureOf(makeTrainer(new Greys(4, [0, 1, 2, 3])).trainer.fit(1));
-    expect(failure)
-      .to.be.instanceOf(DataError)
-      .with.property('message')
-      .that.matches(/one of 4 .*broken/);
+  it('pass over a step that has no other, which keeps its number', async () => {
+    const before = await weightsOf(model);
+    const { trainer, events } = makeTrainer(new Greys(3, [1]), { validation: new Greys(2), batchSize: 1 });
+    const end = await trainer.fit(2);
+    const steps = events.flatMap((event) => (event.event === 'step' ? [event] : []));
+    expect(steps.map(({ epoch }) => epoch)).to.deep.equal([1, 1, 2, 2]);
+    for (const step of steps) expect(step).to.include({ images: 1, stepsPerEpoch: 3 });
+    const numbers = steps.map(({ step }) => step);
+    for (const [first, second] of [numbers.slice(0, 2), numbers.slice(2).map((step) => step - 3)])
+      expect([first, second]).to.deep.be.oneOf([
+        [1, 2],
+        [1, 3],
+        [2, 3],
+      ]);
+    expect(events.flatMap((event) => (event.event === 'epoch' ? [event.step] : []))).to.deep.equal([3, 6]);
+    expect(end).to.include({ complete: true, step: 6, skipped: 1 });
+    expect(
+      (await weightsOf(model)).get('fc8.weight')?.equals(before.get('fc8.weight') ?? Buffer.of()),
+    ).to.equal(false);
+  });
+
+  it('end training where an epoch has no other', async () => {
+    const before = await weightsOf(model);
+    for (const batchSize of [1, 4]) {
+      const { trainer, events } = makeTrainer(new Greys(4, [0, 1, 2, 3]), { batchSize });
+      const failure = await failureOf(trainer.fit(1));
+      expect(failure)
+        .to.be.instanceOf(DataError)
+        .with.property('message')
+        .that.matches(/one of 4 .*broken/);
+      expect(events.map(({ event }) => event)).to.deep.equal(['skip', 'skip', 'skip', 'skip']);
+    }
+    expectEqualWeights(await weightsOf(model), before);
+    const { trainer } = makeTrainer(new Greys(4), { validation: new Greys(70, upTo(70)) });
+    expect(String(await failureOf(trainer.fit(1)))).to.match(/one of 70 .*picture 69 is broken/);
   });
 
   it('do not count in an evaluation', async () => {
@@ -104,6 +136,9 @@ describe('pictures that cannot be read', function () {
     expect(figures).to.deep.equal(expected);
     expect(await failureOf(classifier.evaluate(dataset, { strict: true }))).to.be.instanceOf(DataError);
     expect(await failureOf(classifier.evaluate(new Greys(2, [0, 1])))).to.be.instanceOf(DataError);
+    // A batch of 64 without any.
+    const second = await classifier.evaluate(new Greys(66, upTo(64)));
+    expect([second.skipped, second.perClass.map(({ count }) => count)]).to.deep.equal([64, [1, 1]]);
   });
 
   it('that come late count as waiting of a device without work', () =>
