@@ -58,6 +58,8 @@ export interface Settings extends Omit<Recipe, 'colourNoise' | 'mean'> {
   device: string;
   /** How the device computes convolutions. */
   convolutions: Required<ConvolutionOptions>;
+  /** Whether a file that is no picture, or cannot be read, ends the run. */
+  strict: boolean;
 }
 
 export interface DataFolders {
@@ -230,6 +232,7 @@ export function newSettings(
     threads: given.threads ?? null,
     device: devicesOf(given) ?? 'cpu',
     convolutions: withGiven(CONVOLUTION_DEFAULTS, given),
+    strict: given.strict ?? false,
   };
 }
 
@@ -309,8 +312,9 @@ export function resumedSettings(
         : { ...CONVOLUTION_DEFAULTS, autotune: saved.convolutions.autotune },
       given,
     ),
+    strict: given.strict ?? saved.strict,
   };
-  const changes = (['data', 'val', 'epochs', 'device'] as const)
+  const changes = (['data', 'val', 'epochs', 'device', 'strict'] as const)
     .filter((name) => settings[name] !== saved[name])
     .map((name) => `${name}: ${settings[name]} instead of ${saved[name]}`);
   return { settings, changes };
@@ -355,6 +359,7 @@ export function parseSettings(notes: Readonly<Record<string, unknown>> | undefin
       threads: nullOr(notes.threads, (value) => expectInteger('threads', value, 1, LIMITS.threads)),
       device: expectString('device', notes.device),
       convolutions: parseConvolutions(notes.convolutions),
+      strict: expectBoolean('strict', notes.strict),
     };
   } catch (cause) {
     throw new FileFormatError(`${reasonOf(cause)} in the settings of ${path}`, { cause });
