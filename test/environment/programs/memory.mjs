@@ -1,22 +1,21 @@
 // node --expose-gc --max-semi-space-size=1 --no-opt --no-sparkplug memory.mjs steps | leak | models, node memory.mjs garbage
 // V8's compilers, and its young generation, which doubles, take more than what is looked for.
-import { readFileSync } from 'node:fs';
 import { Device } from '../../../dist/device.js';
 import { empty } from '../../../dist/tensor.js';
+import { residentBytes } from './resident.mjs';
 import { Training } from './work.mjs';
 
 /** @type {() => void} */
 const gc = /** @type {any} */ (globalThis).gc;
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-/** Resident bytes that are no file's, without what JavaScript could give back. */
-async function residentBytes() {
+/** Resident bytes without what JavaScript could give back. */
+async function residentAfterGc() {
   for (let i = 0; i < 5; i++) {
     gc();
     await turn();
   }
-  const [, kB] = /^RssAnon:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8')) ?? [];
-  return Number(kB) * 1024;
+  return residentBytes();
 }
 
 /**
@@ -33,7 +32,7 @@ async function watch(count, round) {
   const marks = [];
   for (let i = 1; i <= count; i++) {
     await round(i);
-    if (i % eighth === 0) marks.push(await residentBytes());
+    if (i % eighth === 0) marks.push(await residentAfterGc());
   }
   const grown = marks.slice(1).map((mark, i) => mark - (marks[i] ?? 0));
   const median = grown.toSorted((a, b) => a - b)[3] ?? Number.NaN;
