@@ -26,6 +26,18 @@ async function failureOf(promise: Promise<unknown>): Promise<unknown> {
   );
 }
 
+class Gate {
+  open: () => void = () => {};
+  readonly opened = new Promise<void>((resolve) => {
+    this.open = resolve;
+  });
+}
+
+/** So that whatever only waits for its turn has had it. */
+async function turns(): Promise<void> {
+  for (let i = 0; i < 20; i++) await setImmediate();
+}
+
 describe('pictures that cannot be read', function () {
   this.timeout(120_000);
   let model: AlexNet;
@@ -157,6 +169,67 @@ describe('pictures that cannot be read', function () {
       await trainer.fit(1);
       const waits = events.flatMap((event) => (event.event === 'step' ? [event.waitingMs] : []));
       expect(waits).to.deep.equal([40]);
+    }));
+
+  it('count as waiting though their step is passed over', () =>
+    withClock(async (advance) => {
+      const greys = new Greys(8);
+      let asked = 0;
+      const train: Dataset = {
+        length: 8,
+        classes: greys.classes,
+        get: async (index) => {
+          if (++asked > 4) return greys.get(index);
+          await setImmediate();
+          advance(10);
+          throw new DataError('broken');
+        },
+      };
+      const { trainer, events } = makeTrainer(train);
+      await trainer.fit(1);
+      const steps = events.flatMap((event) => (event.event === 'step' ? [event] : []));
+      expect(steps.map(({ step, waitingMs }) => [step, waitingMs])).to.deep.equal([[2, 40]]);
+    }));
+
+  it('count as waiting only from when the device has no work', () =>
+    withClock(async (advance) => {
+      const [work, pictures, stepped] = [new Gate(), new Gate(), new Gate()];
+      /** Its first step ends when told so. */
+      class Held extends SGD {
+        override async step(): Promise<void> {
+          const done = super.step();
+          stepped.open();
+          await done;
+          await work.opened;
+        }
+      }
+      const greys = new Greys(8);
+      let asked = 0;
+      const train: Dataset = {
+        length: 8,
+        classes: greys.classes,
+        get: async (index) => {
+          if (++asked > 4) await pictures.opened;
+          return greys.get(index);
+        },
+      };
+      const optimizer = new Held(model.namedParameters(), { lr: 1e-6, momentum: 0.9, weightDecay: 0 });
+      const { trainer, events } = makeTrainer(train, { optimizer });
+      // No work, and no picture to wait for.
+      advance(100);
+      const fitting = trainer.fit(1);
+      await stepped.opened;
+      await turns();
+      // The next pictures are waited for, and the device works.
+      advance(50);
+      work.open();
+      await model.device.synchronize();
+      await turns();
+      advance(30);
+      pictures.open();
+      await fitting;
+      const waits = events.flatMap((event) => (event.event === 'step' ? [event.waitingMs] : []));
+      expect(waits).to.deep.equal([0, 30]);
     }));
 
   describe('in predictions', () => {
