@@ -11,7 +11,7 @@ import { expectColourNoise } from '../data/colour.js';
 import { ArgumentError, expected, FileFormatError, reasonOf } from '../errors.js';
 import { INITS } from '../models/presets.js';
 import { CROPS, MEANS, OPTIMIZERS, RECIPE_NAMES } from '../train/recipes.js';
-import { FREEZABLE, PRESET_NAMES } from './recipes.js';
+import { FREEZABLE, LIMITS, PRESET_NAMES } from './recipes.js';
 import { parseSchedule } from './schedule.js';
 import type { Settings } from './settings.js';
 
@@ -27,8 +27,8 @@ export function parseSettings(notes: Readonly<Record<string, unknown>> | undefin
       data: nullOr(notes.data, (value) => expectString('data', value)),
       val: nullOr(notes.val, (value) => expectString('val', value)),
       classes: nullOr(notes.classes, (value) => parseStrings('classes', value)),
-      trainPictures: expectInteger('trainPictures', notes.trainPictures, 1),
-      valPictures: expectInteger('valPictures', notes.valPictures, 1),
+      trainPictures: parsePictures('trainPictures', notes),
+      valPictures: parsePictures('valPictures', notes),
       stats: nullOr(notes.stats, (value) => expectString('stats', value)),
       from: nullOr(notes.from, (value) => expectString('from', value)),
       freeze: parseLayers(notes.freeze),
@@ -37,8 +37,8 @@ export function parseSettings(notes: Readonly<Record<string, unknown>> | undefin
       preset: expectOneOf('preset', notes.preset, PRESET_NAMES),
       init: expectOneOf('init', notes.init, INITS),
       dropout: expectInRange('dropout', notes.dropout, 0, 1, true),
-      epochs: expectInteger('epochs', notes.epochs, 1),
-      batch: expectInteger('batch', notes.batch, 1),
+      epochs: expectInteger('epochs', notes.epochs, 1, LIMITS.epochs),
+      batch: expectInteger('batch', notes.batch, 1, LIMITS.batch),
       optimizer: expectOneOf('optimizer', notes.optimizer, OPTIMIZERS),
       lr: expectFinite('lr', notes.lr),
       momentum: expectFinite('momentum', notes.momentum),
@@ -52,13 +52,23 @@ export function parseSettings(notes: Readonly<Record<string, unknown>> | undefin
       inputScale: nullOr(notes.inputScale, (value) => expectFinite('inputScale', value)),
       seed: expectInteger('seed', notes.seed, 0),
       colourNoise: nullOr(notes.colourNoise, (value) => expectColourNoise('colourNoise', value)),
-      threads: nullOr(notes.threads, (value) => expectInteger('threads', value, 1)),
+      threads: nullOr(notes.threads, (value) => expectInteger('threads', value, 1, LIMITS.threads)),
       device: expectString('device', notes.device),
       convolutions: parseConvolutions(notes.convolutions),
+      strict: expectBoolean('strict', notes.strict),
     };
   } catch (cause) {
     throw new FileFormatError(`${reasonOf(cause)} in the settings of ${path}`, { cause });
   }
+}
+
+/** Without folders so many are drawn; those of folders are counted there. */
+function parsePictures(
+  name: 'trainPictures' | 'valPictures',
+  notes: Readonly<Record<string, unknown>>,
+): number {
+  const areDrawn = notes.data === null || notes.val === null;
+  return expectInteger(name, notes[name], 1, areDrawn ? LIMITS.drawnPictures : undefined);
 }
 
 function parseStrings(name: string, value: unknown): string[] {

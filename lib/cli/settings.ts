@@ -46,6 +46,8 @@ export interface Settings extends Omit<Recipe, 'colourNoise' | 'mean'> {
   device: string;
   /** How the device computes convolutions. */
   convolutions: Required<ConvolutionOptions>;
+  /** Whether a file that is no picture, or cannot be read, ends the run. */
+  strict: boolean;
 }
 
 export interface DataFolders {
@@ -235,6 +237,7 @@ export function newSettings(
     threads: given.threads ?? null,
     device: devicesOf(given) ?? 'cpu',
     convolutions: withGiven(CONVOLUTION_DEFAULTS, given),
+    strict: given.strict ?? false,
   };
 }
 
@@ -317,8 +320,9 @@ export function resumedSettings(
         : { ...CONVOLUTION_DEFAULTS, autotune: saved.convolutions.autotune },
       given,
     ),
+    strict: given.strict ?? saved.strict,
   };
-  const changes = (['data', 'val', 'epochs', 'device'] as const)
+  const changes = (['data', 'val', 'epochs', 'device', 'strict'] as const)
     .filter((name) => settings[name] !== saved[name])
     .map((name) => `${name}: ${settings[name]} instead of ${saved[name]}`);
   return { settings, changes };

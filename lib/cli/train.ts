@@ -15,15 +15,7 @@ import {
   type ScheduleSettings,
 } from '../train/recipes.js';
 import { addDeviceOptions, type DeviceOptions } from './device.js';
-import {
-  examples,
-  fraction,
-  integerFrom0,
-  layers,
-  names,
-  positiveInteger,
-  positiveNumber,
-} from './options.js';
+import { batch, epochs, examples, fraction, integerFrom0, layers, names, positiveNumber } from './options.js';
 import { PHOTOS, PRESET_NAMES, SHAPES } from './recipes.js';
 import { schedule } from './schedule.js';
 
@@ -109,13 +101,13 @@ export function addTrain(program: Command): void {
     .option(
       '--epochs <n>',
       `times through the training pictures (default: ${SHAPES.epochs} of shapes, ${PHOTOS.epochs} of --data)`,
-      positiveInteger,
+      epochs,
     )
     .option(
       '--batch <n>',
       `pictures a step (default: ${SHAPES.batch} of shapes, ${PHOTOS.batch} of --data, ` +
         `down to ${PHOTOS.leastBatch} where an epoch would have fewer than ${PHOTOS.stepsPerEpoch} steps)`,
-      positiveInteger,
+      batch,
     )
     .option(
       '--lr <rate>',

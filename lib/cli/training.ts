@@ -44,7 +44,6 @@ interface Run {
   /** Folder of the checkpoints. */
   out: string;
   json: boolean;
-  strict: boolean;
   /** Undefined: measured on the training data. */
   preprocessing: Preprocessing | undefined;
   /** File for a trace of the first steps. */
@@ -105,7 +104,6 @@ async function start(given: TrainOptions): Promise<void> {
     preprocessing,
     out,
     json,
-    strict,
     trace: given.trace,
     ...(from === undefined ? {} : { start: from }),
   });
@@ -140,7 +138,7 @@ async function inputOf(
 }
 
 async function resume(given: TrainOptions, folder: string): Promise<void> {
-  const { json = false, strict = false } = given;
+  const { json = false } = given;
   await using checkpoint = await ModelFile.open(folder);
   const { path, info } = checkpoint;
   const { preprocessing } = info;
@@ -152,15 +150,15 @@ async function resume(given: TrainOptions, folder: string): Promise<void> {
   const data =
     train === null || val === null
       ? drawnShapes(settings)
-      : await openFolders({ data: train, val }, strict, {
+      : await openFolders({ data: train, val }, settings.strict, {
           ...decoding(preprocessing),
           only: settings.classes ?? undefined,
         });
   const out = await writableFolder(given.out ?? dirname(path));
-  await run({ settings, data, preprocessing, out, json, strict, trace: given.trace, checkpoint, changes });
+  await run({ settings, data, preprocessing, out, json, trace: given.trace, checkpoint, changes });
 }
 
-async function run({ settings, data, out, json, strict, ...given }: Run): Promise<void> {
+async function run({ settings, data, out, json, ...given }: Run): Promise<void> {
   const { preprocessing, trace, start, checkpoint, changes = [] } = given;
   const { preset, init, dropout, seed, batch, epochs, threads } = settings;
   const devices = openDevices(settings.device, {
@@ -191,7 +189,7 @@ async function run({ settings, data, out, json, strict, ...given }: Run): Promis
     colourNoise: settings.colourNoise ?? undefined,
     out,
     notes: { ...settings },
-    strict,
+    strict: settings.strict,
     onEvent: (event) => {
       savedBest ||= event.event === 'epoch' && event.best;
       progress.onEvent(event);

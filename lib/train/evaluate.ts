@@ -67,7 +67,7 @@ const BATCH = 64;
  * Figures over a whole data set, in evaluation mode; restores the models' modes. Of several models, and of several crops,
  * the probabilities are averaged.
  * @throws {ArgumentError} where the models do not take the same pictures
- * @throws {DataError} for an empty data set, one of which hardly any picture can be read, or where strict, for the first
+ * @throws {DataError} for an empty data set, one of which no picture can be read, or where strict, for the first
  *   that cannot be read
  * @throws the reason of `signal`, where that is aborted before the end
  */

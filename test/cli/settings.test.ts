@@ -112,6 +112,7 @@ describe('command line: settings of a run', () => {
       { batch: 0 },
       { data: 3 },
       { epochs: null },
+      { strict: 1 },
     ]) {
       expect(() => parseSettings({ ...settings(), ...broken }, 'x'), JSON.stringify(broken)).to.throw(
         FileFormatError,
@@ -136,6 +137,18 @@ describe('command line: settings of a run that goes on', () => {
       `data: ${resolve('b')} instead of ${FOLDERS.data}`,
       'epochs: 30 instead of 10',
     ]);
+  });
+
+  it('repeats --strict, and takes it newly', () => {
+    const pictures = { trainPictures: 4000, valPictures: 100, classes: 10 };
+    const saved = newSettings({ strict: true }, FOLDERS, pictures);
+    expect(saved.strict).to.equal(true);
+    expect(parseSettings(JSON.parse(JSON.stringify(saved)), 'x').strict).to.equal(true);
+    expect(resumedSettings({}, saved)).to.deep.equal({ settings: saved, changes: [] });
+    expect(settings().strict).to.equal(false);
+    const { settings: stricter, changes } = resumedSettings({ strict: true }, settings());
+    expect(stricter.strict).to.equal(true);
+    expect(changes).to.deep.equal(['strict: true instead of false']);
   });
 
   for (const [name, value] of Object.entries({

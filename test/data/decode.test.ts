@@ -1,10 +1,10 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import sharp, { type Sharp } from 'sharp';
-import { type DecodedImage, decodeImage } from '../../lib/data/decode.js';
+import { type DecodedImage, decodeImage, refusalOf } from '../../lib/data/decode.js';
 import { RESIZE_KERNELS } from '../../lib/data/resize.js';
 import { ArgumentError } from '../../lib/errors.js';
 import { Random } from '../../lib/random.js';
@@ -266,6 +266,22 @@ describe('decodeImage', () => {
       );
     });
   }
+
+  it('refuses a file of more than 512 MiB, with size and limit, without reading it', async () => {
+    const file = join(folder, 'large.png');
+    // The rest takes no place on the disk.
+    await writeFile(file, await plain(64, 64).png().toBuffer());
+    await truncate(file, 2 ** 29);
+    expect(await refusalOf(file)).to.equal(undefined);
+    await truncate(file, 2 ** 29 + 1);
+    const reason = '536870913 bytes are more than the limit of 536870912';
+    expect(await refusalOf(file)).to.equal(reason);
+    await truncate(file, 2 ** 40);
+    expect(await rejection(decodeImage(file, { size: 64 }))).to.match(
+      /large\.png could not be decoded: 1099511627776 bytes are more than the limit of 536870912$/,
+    );
+    await rm(file);
+  });
 
   it('decodes large pictures one at a time, and goes on after one that is broken', async () => {
     const large = await plain(8000, 5000).png({ compressionLevel: 1 }).toBuffer();

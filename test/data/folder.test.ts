@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmod, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { expect } from 'chai';
@@ -182,6 +182,16 @@ describe('ImageFolder', () => {
         file: join(root, 'b/bomb.png'),
         reason: '30000×30000 pixels are more than the limit of 268402689',
       },
+    ]);
+  });
+
+  it('leaves out a file that is too long', async () => {
+    await paint(['a/0.png', 'b/0.png', 'b/1.png']);
+    await truncate(join(root, 'b/1.png'), 2 ** 32);
+    const folder = await ImageFolder.open(root);
+    expect(folder).to.have.lengthOf(2);
+    expect(folder.skipped).to.deep.equal([
+      { file: join(root, 'b/1.png'), reason: '4294967296 bytes are more than the limit of 536870912' },
     ]);
   });
 
