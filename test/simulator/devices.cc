@@ -24,7 +24,7 @@ struct Failing {
 };
 
 /// From NODE_CUDNN_SIMULATOR, whose words are name=value:
-///   seed=1 devices=h100,t4 fail=cudaMallocAsync:3:OutOfMemory cudnn=none arithmetic=none
+///   seed=1 devices=h100,t4 fail=cudaMallocAsync:3:OutOfMemory cudnn=none arithmetic=none peers=0,1
 struct State {
   std::recursive_mutex mutex;
   std::vector<PlayedDevice> devices;
@@ -36,6 +36,7 @@ struct State {
   std::map<std::string, int64_t> counts;
   bool realCudnn = true;
   bool arithmetic = true;
+  std::optional<std::set<int>> peers;
 
   State();
 };
@@ -96,6 +97,10 @@ State::State() {
       realCudnn = false;
     } else if (name == "arithmetic" && value == "none") {
       arithmetic = false;
+    } else if (name == "peers") {
+      peers.emplace();
+      if (value != "none")
+        for (const std::string& device : split(value, ',')) peers->insert(std::stoi(device));
     } else if (name == "fail" && split(value, ':').size() == 3) {
       const auto parts = split(value, ':');
       failing[parts[0]] = {std::stoull(parts[1]), faultOf(parts[2])};
@@ -201,6 +206,11 @@ cublasStatus_t cublasStatus(Fault fault) {
     default:
       return CUBLAS_STATUS_INTERNAL_ERROR;
   }
+}
+
+bool arePeers(int device, int other) {
+  const auto& peers = state().peers;
+  return !peers || (peers->count(device) > 0 && peers->count(other) > 0);
 }
 
 bool computes() { return state().arithmetic; }
