@@ -398,11 +398,13 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
 cudaError_t cudaMemcpyPeerAsync(void* to, int toDevice, const void* from, int fromDevice, size_t bytes,
                                 cudaStream_t handle) {
   return callOn(handle, "cudaMemcpyPeerAsync", [&](Stream& stream) {
-    for (const int device : {fromDevice, toDevice})
+    for (const int device : {fromDevice, toDevice}) {
+      if (isLost(device)) return fail(cudaStatus(Fault::DeviceLost));
       if (device != stream.device && reached().count({stream.device, device}) == 0)
         return misuse(cudaErrorInvalidValue, "no access: cudaMemcpyPeerAsync on device " +
                                                  std::to_string(stream.device) + " of memory of device " +
                                                  std::to_string(device));
+    }
     put(stream, "a copy between devices",
         {{from, bytes, Mode::Read, fromDevice}, {to, bytes, Mode::Write, toDevice}},
         [=] { std::memcpy(onHost(to), onHost(from), bytes); });

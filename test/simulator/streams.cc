@@ -152,6 +152,7 @@ void runFirst(Stream& stream) {
   std::vector<uint64_t> sums;
   for (const auto& [block, access] : item.accesses) {
     if (block->freed) {
+      if (isLost(block->device)) return;
       violation("use after free: " + nameOf(*access) + " runs after its memory was freed by " +
                 block->freedBy);
       return;
