@@ -83,9 +83,7 @@ export async function runTrial(trial: Trial): Promise<Result> {
     while (times.length < steps && performance.now() < end);
   });
   const after = device.memory();
-  const bytesByDevice = Object.fromEntries(
-    model.devices.map((each) => [each.name, each.memory().peakBytes]),
-  );
+  const bytesByDevice = Object.fromEntries(model.devices.map((each) => [each.name, each.memory().peakBytes]));
   const hits = after.cacheHits - before.cacheHits;
   const misses = after.cacheMisses - before.cacheMisses;
   return {
