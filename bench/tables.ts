@@ -19,6 +19,10 @@ export function printReport(report: Report): void {
     console.log(
       `training step, batch ${one.batch}: ${single} on one device, ${split} with its columns on two: ${ratio.toFixed(2)} times as long`,
     );
+    const shares = Object.entries(two.bytesByDevice).map(
+      ([device, bytes]) => `${((100 * bytes) / one.deviceBytes).toFixed(0)} % on ${device}`,
+    );
+    console.log(`of ${(one.deviceBytes / 1e6).toFixed(0)} MB on one device: ${shares.join(', ')}`);
   }
   if (report.scaling !== undefined) {
     console.log('scaling, by threads and by batch:');

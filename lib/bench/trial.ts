@@ -38,7 +38,9 @@ export interface Result {
   /** Its plans and memory are made in it. */
   readonly firstStepMs: number;
   readonly peakResidentBytes: number;
+  /** The most at once; of two devices of the one that has more. */
   readonly deviceBytes: number;
+  readonly bytesByDevice: Readonly<Record<string, number>>;
   /** Of the tensors that the measured steps made: the fraction that got the memory of an earlier one. */
   readonly allocationHits: number;
   /** Its 99th percentile, less the histogram's resolution. */
@@ -81,6 +83,7 @@ export async function runTrial(trial: Trial): Promise<Result> {
     while (times.length < steps && performance.now() < end);
   });
   const after = device.memory();
+  const bytesByDevice = Object.fromEntries(model.devices.map((each) => [each.name, each.memory().peakBytes]));
   const hits = after.cacheHits - before.cacheHits;
   const misses = after.cacheMisses - before.cacheMisses;
   return {
@@ -89,7 +92,8 @@ export async function runTrial(trial: Trial): Promise<Result> {
     stepMs: { median: median(times), p99: quantile(times, 0.99) },
     firstStepMs: first,
     peakResidentBytes: process.resourceUsage().maxRSS * 1024,
-    deviceBytes: after.peakBytes,
+    deviceBytes: Math.max(...Object.values(bytesByDevice)),
+    bytesByDevice,
     allocationHits: hits / (hits + misses),
     eventLoopDelayMs: { idle, working },
     longestCall: { ...longestCall },

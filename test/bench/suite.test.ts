@@ -41,6 +41,22 @@ describe('bench suite', function () {
   this.timeout(600_000);
   const folder = useFolder();
 
+  it('measures the columns on two devices, each with at most 60 % of the memory of one', async () => {
+    const out = join(folder(), 'columns.json');
+    const args = ['--only', 'columns', '--batch', '32', '--out', out, ...QUICK];
+    const { code, stderr } = await runNode(['--import', 'tsx/esm', bench, ...args], 600_000);
+    expect(code, stderr).to.equal(0);
+    const { columns } = JSON.parse(await readFile(out, 'utf8')) as Report;
+    const shares = Object.entries(columns?.two.bytesByDevice ?? {}).map(
+      ([device, bytes]) => [device, bytes / (columns?.one.deviceBytes ?? 0) <= 0.6] as const,
+    );
+    expect(shares).to.deep.equal([
+      ['cpu:0', true],
+      ['cpu:1', true],
+    ]);
+    expect(columns?.ratio).to.be.above(0);
+  });
+
   it('alexnet bench --json measures training and inference, and accounts for all of a step', async () => {
     const { status, stdout, stderr } = await alexnet(['bench', '--json', '--batch', '1', ...QUICK]);
     expect(status, stderr).to.equal(0);

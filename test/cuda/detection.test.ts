@@ -52,6 +52,7 @@ describe('CUDA: the missing link', () => {
           problem: diagnose({ facts: WORKING }, BUILD).devices[1]?.problem,
         },
       ],
+      pairs: [],
     });
   });
 
@@ -261,6 +262,29 @@ describe('CUDA: a package', () => {
     );
     expect(lines).to.have.length(3);
     expect(cuda).to.include({ available: true, reason: null });
+  });
+
+  it('whose devices copy to each other, directly where they can', () => {
+    place(fake);
+    const gpu = 'NVIDIA H100 80GB HBM3, 9.0';
+    const { lines, cuda } = doctor({
+      ...WORKING,
+      devices: '4',
+      device2: gpu,
+      device3: gpu,
+      peers: '0-1,0-3',
+    });
+    // cuda:1 cannot be used.
+    expect(lines.slice(5)).to.deep.equal([
+      "cuda:0 and cuda:2: copies go through the host's memory",
+      'cuda:0 and cuda:3: copies go directly',
+      "cuda:2 and cuda:3: copies go through the host's memory",
+    ]);
+    expect(cuda.pairs).to.deep.equal([
+      { devices: ['cuda:0', 'cuda:2'], direct: false },
+      { devices: ['cuda:0', 'cuda:3'], direct: true },
+      { devices: ['cuda:2', 'cuda:3'], direct: false },
+    ]);
   });
 
   it('gives the devices that there are, and no others', () => {

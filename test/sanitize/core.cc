@@ -14,12 +14,15 @@ namespace nodecudnn {
 class Context {};
 void ContextDeleter::operator()(Context* context) const { delete context; }
 size_t mark(Context&) { return 0; }
+size_t markCopies(Context&) { return 0; }
 std::vector<int64_t> takeMarks(Context&) { return {}; }
 std::string takeImplementation(Context&) { return {}; }
 ContextPtr makeContext(int, Allocator&, Choices&) {
   return ContextPtr(std::make_unique<Context>().release());
 }
 void finish(Context&) {}
+std::shared_ptr<const Point> markPoint(Context&) { return nullptr; }
+void follow(Context&, const Point&) {}
 std::string deviceName(int device) { return concat("cpu:", device); }
 void* allocateDeviceMemory(int, size_t bytes) { return std::malloc(bytes); }
 void freeDeviceMemory(int, void* data, size_t) { std::free(data); }

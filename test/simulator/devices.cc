@@ -21,10 +21,12 @@ namespace {
 struct Failing {
   uint64_t left;
   Fault fault;
+  std::optional<int> device;  // Calls on others do not count.
 };
 
 /// From NODE_CUDNN_SIMULATOR, whose words are name=value:
-///   seed=1 devices=h100,t4 fail=cudaMallocAsync:3:OutOfMemory cudnn=none arithmetic=none
+///   seed=1 devices=h100,t4 fail=cudaMallocAsync:3:OutOfMemory fail=cublasSgemm:7:DeviceLost:1 cudnn=none
+///   arithmetic=none peers=0,1
 struct State {
   std::recursive_mutex mutex;
   std::vector<PlayedDevice> devices;
@@ -36,6 +38,7 @@ struct State {
   std::map<std::string, int64_t> counts;
   bool realCudnn = true;
   bool arithmetic = true;
+  std::optional<std::set<int>> peers;
 
   State();
 };
@@ -96,9 +99,14 @@ State::State() {
       realCudnn = false;
     } else if (name == "arithmetic" && value == "none") {
       arithmetic = false;
-    } else if (name == "fail" && split(value, ':').size() == 3) {
+    } else if (name == "peers") {
+      peers.emplace();
+      if (value != "none")
+        for (const std::string& device : split(value, ',')) peers->insert(std::stoi(device));
+    } else if (name == "fail" && split(value, ':').size() >= 3) {
       const auto parts = split(value, ':');
-      failing[parts[0]] = {std::stoull(parts[1]), faultOf(parts[2])};
+      failing[parts[0]] = {std::stoull(parts[1]), faultOf(parts[2]),
+                           parts.size() > 3 ? std::optional(std::stoi(parts[3])) : std::nullopt};
     } else {
       throw std::runtime_error("Expected settings of the simulator but received " + word);
     }
@@ -153,7 +161,7 @@ const std::map<std::string, int64_t>& counts() { return state().counts; }
 
 void failAt(const std::string& name, uint64_t nth, Fault fault) {
   const Lock lock(mutex());
-  state().failing[name] = {nth, fault};
+  state().failing[name] = {nth, fault, std::nullopt};
 }
 const std::map<std::string, uint64_t>& calls() { return state().calls; }
 
@@ -162,7 +170,8 @@ std::optional<Fault> injected(const char* name, int device) {
   const Lock lock(mutex());
   ++state().calls[name];
   const auto found = state().failing.find(name);
-  const bool fails = found != state().failing.end() && found->second.left > 0 && --found->second.left == 0;
+  const bool fails = found != state().failing.end() && found->second.device.value_or(device) == device &&
+                     found->second.left > 0 && --found->second.left == 0;
   if (fails && found->second.fault == Fault::DeviceLost) {
     state().lost.insert(device);
     dropWork(device);
@@ -201,6 +210,11 @@ cublasStatus_t cublasStatus(Fault fault) {
     default:
       return CUBLAS_STATUS_INTERNAL_ERROR;
   }
+}
+
+bool arePeers(int device, int other) {
+  const auto& peers = state().peers;
+  return !peers || (peers->count(device) > 0 && peers->count(other) > 0);
 }
 
 bool computes() { return state().arithmetic; }

@@ -59,6 +59,10 @@ bool hasPassed(const Point& point);
 void waitFor(Stream& stream, const Point& point);
 /// Runs what is needed for it, and may run more; what comes later is then ordered behind it.
 void synchronize(const Point& point);
+/// Work of that name runs when nothing else can; for as long as there is one, `ran` tells what did, in order.
+/// Empty: none.
+void holdBack(const std::string& name);
+std::vector<std::string>& ran();
 /// Of a lost device.
 void dropWork(int device);
 
