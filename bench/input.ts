@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { type Spread, spreadOf } from '../lib/bench/statistics.js';
 import { type DeviceChoice, openDevice } from '../lib/bench/trial.js';
-import type { Dataset, Sample } from '../lib/data/dataset.js';
+import type { Dataset } from '../lib/data/dataset.js';
 import { ImageFolder } from '../lib/data/folder.js';
 import { Loader } from '../lib/data/loader.js';
 import { prepare } from '../lib/data/prepared.js';
@@ -96,12 +96,12 @@ function repeated(dataset: Dataset, length: number): Dataset {
 }
 
 async function inMemory(dataset: Dataset): Promise<Dataset> {
-  const samples: Sample[] = [];
+  const samples: Awaited<ReturnType<Dataset['get']>>[] = [];
   for (let i = 0; i < dataset.length; i++) samples.push(await dataset.get(i));
   return {
     length: samples.length,
     classes: dataset.classes,
-    get: (index) => Promise.resolve(samples[index] as Sample),
+    get: (index) => samples[index] ?? dataset.get(index),
   };
 }
 

@@ -19,7 +19,7 @@ import { type Data, drawnShapes, openFolders } from './data.js';
 import { openDevices } from './device.js';
 import { writableFolder } from './folder.js';
 import { count, describeSkipped, teller, writeLine } from './output.js';
-import { BarProgress, describeValidation, JsonProgress, LineProgress, type Progress } from './progress.js';
+import { describeValidation, makeProgress } from './progress.js';
 import { PHOTOS, SHAPES } from './recipes.js';
 import { Recorder, type RecorderOptions } from './recorder.js';
 import { describeSchedule } from './schedule.js';
@@ -238,11 +238,6 @@ function decoding(preprocessing: Preprocessing | undefined): ImageFolderOptions 
 /** Whether they are the model's classes, in its order. */
 function hasClasses({ info }: ModelFile, { classes }: Dataset): boolean {
   return classes.length === info.classes.length && classes.every((name, i) => name === info.classes[i]);
-}
-
-function makeProgress(json: boolean, epochs: number): Progress {
-  if (json) return new JsonProgress();
-  return process.stderr.isTTY ? new BarProgress(epochs) : new LineProgress(epochs);
 }
 
 function describe(settings: Settings, { train, validation }: Data, model: AlexNet, steps: number): string[] {

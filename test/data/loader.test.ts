@@ -3,6 +3,7 @@ import { colourShift } from '../../lib/data/colour.js';
 import type { Dataset, Sample, SkippedSample } from '../../lib/data/dataset.js';
 import { type Batch, Loader } from '../../lib/data/loader.js';
 import { ArgumentError, DataError } from '../../lib/errors.js';
+import { type Tensor, zeros } from '../../lib/tensor.js';
 import { withClock } from '../support/clock.js';
 import { colourNoise } from '../support/colour_noise.js';
 import { rejection } from './rejection.js';
@@ -286,6 +287,28 @@ describe('Loader', () => {
       expect(await failing(() => ({ pixels: [] as unknown as Uint8Array }))).to.match(/Uint8Array.*sample 9/);
       expect(await failing(() => ({ height: -8, width: -6 }))).to.match(/sample 9/);
       expect(await failing(() => ({ height: 4.5, width: 144 / 13.5 }))).to.match(/sample 9/);
+    });
+
+    it('a tensor of another dtype or shape, and one that cannot be read', async () => {
+      const failingWith = (pixels: Tensor) => {
+        const data: Dataset = { length: 1, classes: ['one', 'two'], get: () => ({ pixels, label: 0 }) };
+        return rejection(all(new Loader(data, evaluation).epoch(0)));
+      };
+      for (const [shape, dtype] of [
+        [[8, 6, 3], 'float32'],
+        [[8, 18], 'uint8'],
+        [[8, 6, 4], 'uint8'],
+      ] as const) {
+        using pixels = zeros(shape, { dtype });
+        expect(await failingWith(pixels)).to.match(
+          /Expected uint8 tensor \[H, W, 3\] for pixels of sample 0 but received Tensor\(/,
+        );
+      }
+      const disposed = zeros([8, 6, 3], { dtype: 'uint8' });
+      disposed.dispose();
+      expect(await failingWith(disposed)).to.match(
+        /pixels of sample 0 but received an error: .*was disposed/,
+      );
     });
 
     it('a label that is no class', async () => {

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "core/backend.h"
+#include "core/plan_cache.h"
 #include "core/stream.h"
 
 namespace nodecudnn {
@@ -199,11 +200,33 @@ void endInTheMiddle(int seed) {
   devices.clear();
 }
 
+/// Plans are made once for each key; of more than 256 the least recently used goes.
+void boundedPlans() {
+  PlanCache cache;
+  int made = 0;
+  const auto get = [&](int64_t key) {
+    return *cache.get<int64_t>({7, key}, [&] {
+      ++made;
+      return std::make_shared<int64_t>(key);
+    });
+  };
+  for (int round = 0; round < 2; ++round)
+    for (int64_t key = 0; key < 256; ++key) EXPECT(get(key) == key);
+  EXPECT(made == 256);
+  EXPECT(get(0) == 0 && get(256) == 256 && made == 257);  // 1 is the least recently used
+  EXPECT(get(0) == 0 && get(2) == 2 && made == 257);
+  EXPECT(get(1) == 1 && made == 258);
+  const std::weak_ptr<int64_t> last = cache.get<int64_t>({8}, [] { return std::make_shared<int64_t>(8); });
+  cache.clear();
+  EXPECT(last.expired() && get(1) == 1 && made == 259);
+}
+
 }  // namespace
 }  // namespace nodecudnn
 
 int main() {
   using namespace nodecudnn;
+  boundedPlans();
   reuse();
   poison();
   leaveOut();

@@ -14,9 +14,11 @@ import {
   type TrainEvent,
   Trainer,
   TrainingError,
+  tensor,
   tidy,
   zeros,
 } from '../../lib/index.js';
+import { SafetensorsFile } from '../../lib/io/safetensors.js';
 import { ModelFile } from '../../lib/train/model_file.js';
 import { expectEqualWeights, Greys, makeRun, weightsOf } from './greys.js';
 
@@ -44,7 +46,27 @@ describe('Trainer', function () {
     for (const name of readdirSync(out)) {
       await using file = await ModelFile.open(join(out, name));
       expect(file.info.notes, name).to.deep.equal(notes);
+      await using tensors = await SafetensorsFile.open(join(out, name));
+      const states = [...tensors.tensors.keys()].filter((tensor) => tensor.startsWith('optimizer/'));
+      const wanted = name === 'last.safetensors' ? [...run.model.namedParameters()].length : 0;
+      expect(states, name).to.have.lengthOf(wanted);
     }
+  });
+
+  it('has at most two steps under way', async () => {
+    let [underWay, most, steps] = [0, 0, 0];
+    class Counting extends SGD {
+      override step(): Promise<void> {
+        steps++;
+        most = Math.max(most, ++underWay);
+        return super.step().finally(() => underWay--);
+      }
+    }
+    const makeOptimizer = (model: AlexNet) => new Counting(model.namedParameters(), { lr: 1e-5 });
+    using run = makeRun({ train: new Greys(12), batchSize: 2 }, { makeOptimizer });
+    await run.trainer.fit(1);
+    expect([steps, underWay]).to.deep.equal([6, 0]);
+    expect(most).to.be.at.most(2);
   });
 
   it('gives the same weights bit for bit for the same seed, and others for another', async () => {
@@ -57,6 +79,29 @@ describe('Trainer', function () {
     const [first = new Map(), second = new Map(), third = new Map()] = runs;
     expectEqualWeights(first, second);
     expect(third.get('fc8.weight')?.equals(first.get('fc8.weight') ?? Buffer.of())).to.equal(false);
+  });
+
+  it('gives the same weights from uint8 tensors as from bytes, and leaves the tensors alone', async () => {
+    const greys = new Greys(8);
+    using bytes = makeRun({ train: greys });
+    await bytes.trainer.fit(1);
+    const tensors = Array.from({ length: greys.length }, (_, index) => {
+      const { pixels, height, width } = greys.get(index);
+      // On the model's device, and on another.
+      return tensor(pixels, [height, width, 3], { device: `cpu:${index % 2}` });
+    });
+    const train: Dataset = {
+      length: greys.length,
+      classes: greys.classes,
+      get: (index) => ({ pixels: tensors[index] ?? expect.fail(), label: index % 2 }),
+    };
+    using run = makeRun({ train });
+    await run.trainer.fit(1);
+    expectEqualWeights(await weightsOf(run.model), await weightsOf(bytes.model));
+    for (const one of tensors) {
+      expect(one.disposed).to.equal(false);
+      one.dispose();
+    }
   });
 
   it('stops at a loss that is not finite, naming the step, and keeps the last checkpoint', async () => {
