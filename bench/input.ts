@@ -1,5 +1,5 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { type Spread, spreadOf } from '../lib/bench/statistics.js';
@@ -17,7 +17,7 @@ import { Trainer } from '../lib/train/trainer.js';
 /** What feeds the network. */
 export interface InputReport {
   /** Pictures a second, read, decoded, resized and cut, by this process alone. */
-  readonly decoding: readonly { readonly source: string; readonly imagesPerSecond: Spread }[];
+  readonly decoding: readonly Decoding[];
   /** Images a second of training steps, by the source of the pictures. */
   readonly training: readonly {
     readonly source: string;
@@ -26,7 +26,18 @@ export interface InputReport {
     readonly waiting: number;
     /** Of the speed from memory. */
     readonly ofMemory: number;
+    /** As much of that as is left if reading and decoding take their processor time from it, and no more. */
+    readonly decoderBound: number;
+    /** `ofMemory` of that. */
+    readonly ofDecoderBound: number;
   }[];
+}
+
+interface Decoding {
+  readonly source: string;
+  readonly imagesPerSecond: Spread;
+  /** Processor time of a picture, of all threads of the process. */
+  readonly cpuMs: number;
 }
 
 export interface InputOptions extends DeviceChoice {
@@ -54,11 +65,11 @@ export async function measureInput(options: InputOptions): Promise<InputReport> 
       await prepare(photos, out, { store });
       sources.push([name, await ImageFolder.open(out, { size: SIZE })]);
     }
-    const decoding: InputReport['decoding'][number][] = [];
+    const decoding: Decoding[] = [];
     for (const [source, dataset] of sources)
-      decoding.push({ source, imagesPerSecond: await loaderSpeed(dataset, options) });
+      decoding.push({ source, ...(await loaderSpeed(dataset, options)) });
     sources.unshift(['memory', await inMemory(photos)]);
-    return { decoding, training: await trainingSpeeds(device, sources, options) };
+    return { decoding, training: await trainingSpeeds(device, sources, decoding, options) };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -94,26 +105,34 @@ async function inMemory(dataset: Dataset): Promise<Dataset> {
   };
 }
 
-async function loaderSpeed(dataset: Dataset, { batch, rounds }: InputOptions): Promise<Spread> {
+async function loaderSpeed(
+  dataset: Dataset,
+  { batch, rounds }: InputOptions,
+): Promise<Omit<Decoding, 'source'>> {
   const loader = new Loader(repeated(dataset, Math.max(dataset.length, batch)), {
     batchSize: batch,
     crop: CROP,
     training: true,
   });
   const speeds: number[] = [];
+  const cpuStart = process.cpuUsage();
+  let all = 0;
   for (let round = 0; round < rounds; round++) {
     const start = performance.now();
     let images = 0;
     for await (const { pixels } of loader.epoch(round)) images += pixels.length;
     speeds.push((images / (performance.now() - start)) * 1000);
+    all += images;
   }
-  return spreadOf(speeds);
+  const { user, system } = process.cpuUsage(cpuStart);
+  return { imagesPerSecond: spreadOf(speeds), cpuMs: (user + system) / 1000 / all };
 }
 
 /** Source by source, round by round. */
 async function trainingSpeeds(
   device: Device,
   sources: readonly (readonly [string, Dataset])[],
+  decoding: readonly Decoding[],
   { batch, steps, rounds }: InputOptions,
 ): Promise<InputReport['training']> {
   const measured = sources.map(([source]) => ({ source, speeds: [] as number[], waitingMs: 0, ms: 0 }));
@@ -128,11 +147,16 @@ async function trainingSpeeds(
   const fromMemory = spreadOf(measured[0]?.speeds ?? []).median;
   return measured.map(({ source, speeds, waitingMs, ms }) => {
     const imagesPerSecond = spreadOf(speeds);
+    const ofMemory = imagesPerSecond.median / fromMemory;
+    const cpuMs = decoding.find((row) => row.source === source)?.cpuMs ?? 0;
+    const decoderBound = 1 / (1 + (fromMemory * cpuMs) / 1000 / availableParallelism());
     return {
       source,
       imagesPerSecond,
       waiting: waitingMs / ms,
-      ofMemory: imagesPerSecond.median / fromMemory,
+      ofMemory,
+      decoderBound,
+      ofDecoderBound: ofMemory / decoderBound,
     };
   });
 }
