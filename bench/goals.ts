@@ -15,7 +15,8 @@ export interface Goal {
 const EQUAL = 0.97;
 
 export function goalsOf(report: Report): Goal[] {
-  const { train = [], infer = [], layers = [], lrn = [], convolutions, host, input, scaling } = report;
+  const { train = [], infer = [], layers = [], host, input, scaling } = report;
+  const { lrn = [], convolutions }: Partial<Report> = layers.some(({ batch }) => batch === 128) ? report : {};
   const [training, inference] = [train, infer].map((rows) => rows.find(({ batch }) => batch === 128));
   const one = infer.find(({ batch }) => batch === 1);
   const isAvx512 = report.machine.arithmetic.instructionSet === 'AVX-512';

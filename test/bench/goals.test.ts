@@ -74,6 +74,11 @@ describe('goals of the bench', () => {
       value: 1.1,
     });
     expect(goal({ layers, convolutions }, /^direct.*least/)).to.include({ measured: 0.7, reached: false });
+    expect(
+      goal({ convolutions, layers: layers.map((row) => ({ ...row, batch: 2 })) }, /^direct.*least/),
+    ).to.include({
+      measured: null,
+    });
     expect(goal({ layers, convolutions }, /^Winograd/)).to.include({ measured: 1.4, reached: true });
   });
 
