@@ -3,8 +3,9 @@ import { range, rounded } from '../lib/bench/tables.js';
 /** A figure of a report, where it stands there. */
 interface Figure {
   readonly value: number;
-  readonly least: number;
-  readonly most: number;
+  /** These two not where there is one value only. */
+  readonly least?: number;
+  readonly most?: number;
 }
 
 /** What changed from one report to another. */
@@ -14,11 +15,14 @@ export interface Change {
   readonly now: Figure;
   /** New by old, less 1. */
   readonly change: number;
-  /** Whether the trials of both have no value in common: more than chance. */
-  readonly beyondSpread: boolean;
+  /** Whether the trials of both have no value in common: more than chance. Null where there is one value only. */
+  readonly beyondSpread: boolean | null;
 }
 
-/** Every figure with a spread that both reports have, and how it changed. */
+/** Figures without a spread that are compared too. */
+const SINGLE = ['p99', 'peakResidentBytes', 'firstStepMs'];
+
+/** Every figure with a spread that both reports have, and some without, and how it changed. */
 export function compare(old: unknown, now: unknown): Change[] {
   const before = figuresOf(old);
   return [...figuresOf(now)].flatMap(([what, figure]) => {
@@ -29,36 +33,49 @@ export function compare(old: unknown, now: unknown): Change[] {
       old: was,
       now: figure,
       change: figure.value / was.value - 1,
-      beyondSpread: figure.least > was.most || figure.most < was.least,
+      beyondSpread: isBeyond(was, figure),
     };
   });
+}
+
+function isBeyond(old: Figure, now: Figure): boolean | null {
+  if (old.least === undefined || old.most === undefined) return null;
+  if (now.least === undefined || now.most === undefined) return null;
+  return now.least > old.most || now.most < old.least;
 }
 
 export function printChanges(changes: readonly Change[]): void {
   console.table(
     changes.map(({ what, old, now, change, beyondSpread }) => ({
       what,
-      old: `${rounded(old.value, 2)} (${range(old)})`,
-      now: `${rounded(now.value, 2)} (${range(now)})`,
+      old: text(old),
+      now: text(now),
       '%': rounded(100 * change),
-      'beyond the spread': beyondSpread ? (change > 0 ? 'more' : 'less') : '',
+      'beyond the spread':
+        beyondSpread === null ? 'one value' : !beyondSpread ? '' : change > 0 ? 'more' : 'less',
     })),
   );
 }
 
-/** Spreads, by the path to them; members of lists by what names them. */
+function text({ value, least, most }: Figure): string {
+  const figure = String(rounded(value, 2));
+  return least === undefined || most === undefined ? figure : `${figure} (${range({ least, most })})`;
+}
+
+/** Figures, by the path to them; members of lists by what names them. */
 function figuresOf(report: unknown, path = ''): Map<string, Figure> {
   const found = new Map<string, Figure>();
   if (typeof report !== 'object' || report === null) return found;
   if (isSpread(report)) {
-    found.set(path, { value: report.median, least: report.least, most: report.most });
-    return found;
+    const { median, least, most } = report;
+    return found.set(path, { value: median, least, most });
   }
   for (const [key, value] of Object.entries(report)) {
     if (key === 'machine') continue;
     const name = Array.isArray(report) ? nameOf(value, key) : key;
-    for (const [inner, figure] of figuresOf(value, path === '' ? name : `${path}, ${name}`))
-      found.set(inner, figure);
+    const at = path === '' ? name : `${path}, ${name}`;
+    if (typeof value === 'number' && SINGLE.includes(key)) found.set(at, { value });
+    for (const [inner, figure] of figuresOf(value, at)) found.set(inner, figure);
   }
   return found;
 }

@@ -3,11 +3,18 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { noGrad } from '../lib/autograd.js';
 import { runJson } from '../lib/bench/processes.js';
 import { type Spread, spreadOf } from '../lib/bench/statistics.js';
+import type { Result } from '../lib/bench/trial.js';
 import { type DeviceChoice, openDevice } from '../lib/bench/trial.js';
 import { relu } from '../lib/ops/index.js';
 import { tidy } from '../lib/scope.js';
 import { full } from '../lib/tensor.js';
 import { type LaunchTimes, measureLaunches } from './launches.js';
+
+/** Of the training trial that also tells the host's side. */
+export type HostTraining = Pick<
+  Result,
+  'batch' | 'firstStepMs' | 'allocationHits' | 'eventLoopDelayMs' | 'longestCall'
+>;
 
 /** What is not computing. */
 export interface HostReport {

@@ -1,10 +1,10 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { type Spread, spreadOf } from '../lib/bench/statistics.js';
 import { type DeviceChoice, openDevice } from '../lib/bench/trial.js';
-import type { Dataset, Sample } from '../lib/data/dataset.js';
+import type { Dataset } from '../lib/data/dataset.js';
 import { ImageFolder } from '../lib/data/folder.js';
 import { Loader } from '../lib/data/loader.js';
 import { prepare } from '../lib/data/prepared.js';
@@ -17,7 +17,7 @@ import { Trainer } from '../lib/train/trainer.js';
 /** What feeds the network. */
 export interface InputReport {
   /** Pictures a second, read, decoded, resized and cut, by this process alone. */
-  readonly decoding: readonly { readonly source: string; readonly imagesPerSecond: Spread }[];
+  readonly decoding: readonly Decoding[];
   /** Images a second of training steps, by the source of the pictures. */
   readonly training: readonly {
     readonly source: string;
@@ -26,7 +26,18 @@ export interface InputReport {
     readonly waiting: number;
     /** Of the speed from memory. */
     readonly ofMemory: number;
+    /** As much of that as is left if reading and decoding take their processor time from it, and no more. */
+    readonly decoderBound: number;
+    /** `ofMemory` of that. */
+    readonly ofDecoderBound: number;
   }[];
+}
+
+interface Decoding {
+  readonly source: string;
+  readonly imagesPerSecond: Spread;
+  /** Processor time of a picture, of all threads of the process. */
+  readonly cpuMs: number;
 }
 
 export interface InputOptions extends DeviceChoice {
@@ -54,11 +65,11 @@ export async function measureInput(options: InputOptions): Promise<InputReport> 
       await prepare(photos, out, { store });
       sources.push([name, await ImageFolder.open(out, { size: SIZE })]);
     }
-    const decoding: InputReport['decoding'][number][] = [];
+    const decoding: Decoding[] = [];
     for (const [source, dataset] of sources)
-      decoding.push({ source, imagesPerSecond: await loaderSpeed(dataset, options) });
+      decoding.push({ source, ...(await loaderSpeed(dataset, options)) });
     sources.unshift(['memory', await inMemory(photos)]);
-    return { decoding, training: await trainingSpeeds(device, sources, options) };
+    return { decoding, training: await trainingSpeeds(device, sources, decoding, options) };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -85,35 +96,43 @@ function repeated(dataset: Dataset, length: number): Dataset {
 }
 
 async function inMemory(dataset: Dataset): Promise<Dataset> {
-  const samples: Sample[] = [];
+  const samples: Awaited<ReturnType<Dataset['get']>>[] = [];
   for (let i = 0; i < dataset.length; i++) samples.push(await dataset.get(i));
   return {
     length: samples.length,
     classes: dataset.classes,
-    get: (index) => Promise.resolve(samples[index] as Sample),
+    get: (index) => samples[index] ?? dataset.get(index),
   };
 }
 
-async function loaderSpeed(dataset: Dataset, { batch, rounds }: InputOptions): Promise<Spread> {
+async function loaderSpeed(
+  dataset: Dataset,
+  { batch, rounds }: InputOptions,
+): Promise<Omit<Decoding, 'source'>> {
   const loader = new Loader(repeated(dataset, Math.max(dataset.length, batch)), {
     batchSize: batch,
     crop: CROP,
     training: true,
   });
   const speeds: number[] = [];
+  const cpuStart = process.cpuUsage();
+  let all = 0;
   for (let round = 0; round < rounds; round++) {
     const start = performance.now();
     let images = 0;
     for await (const { pixels } of loader.epoch(round)) images += pixels.length;
     speeds.push((images / (performance.now() - start)) * 1000);
+    all += images;
   }
-  return spreadOf(speeds);
+  const { user, system } = process.cpuUsage(cpuStart);
+  return { imagesPerSecond: spreadOf(speeds), cpuMs: (user + system) / 1000 / all };
 }
 
 /** Source by source, round by round. */
 async function trainingSpeeds(
   device: Device,
   sources: readonly (readonly [string, Dataset])[],
+  decoding: readonly Decoding[],
   { batch, steps, rounds }: InputOptions,
 ): Promise<InputReport['training']> {
   const measured = sources.map(([source]) => ({ source, speeds: [] as number[], waitingMs: 0, ms: 0 }));
@@ -128,11 +147,16 @@ async function trainingSpeeds(
   const fromMemory = spreadOf(measured[0]?.speeds ?? []).median;
   return measured.map(({ source, speeds, waitingMs, ms }) => {
     const imagesPerSecond = spreadOf(speeds);
+    const ofMemory = imagesPerSecond.median / fromMemory;
+    const cpuMs = decoding.find((row) => row.source === source)?.cpuMs ?? 0;
+    const decoderBound = 1 / (1 + (fromMemory * cpuMs) / 1000 / availableParallelism());
     return {
       source,
       imagesPerSecond,
       waiting: waitingMs / ms,
-      ofMemory: imagesPerSecond.median / fromMemory,
+      ofMemory,
+      decoderBound,
+      ofDecoderBound: ofMemory / decoderBound,
     };
   });
 }

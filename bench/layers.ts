@@ -1,14 +1,14 @@
 import { backward } from '../lib/autograd.js';
 import { type Spread, spreadOf } from '../lib/bench/statistics.js';
 import { type DeviceChoice, openDevice } from '../lib/bench/trial.js';
-import type { Device } from '../lib/device.js';
 import { AlexNet } from '../lib/models/alexnet.js';
 import { type Layer, PRESETS } from '../lib/models/presets.js';
 import type { Span } from '../lib/native.js';
-import { Linear, type Module } from '../lib/nn/index.js';
+import { Conv2d, Linear, type Module } from '../lib/nn/index.js';
 import { SGD } from '../lib/optim/index.js';
 import { tidy } from '../lib/scope.js';
-import { empty, full, randn, type Tensor } from '../lib/tensor.js';
+import { full, randn, type Tensor } from '../lib/tensor.js';
+import { type Bandwidth, Measure, milliseconds } from './measure.js';
 
 /** One pass of one layer. */
 export interface LayerRow {
@@ -21,20 +21,48 @@ export interface LayerRow {
   /** Of the fastest matrix product of this run. */
   readonly ofGemmPeak?: number;
   readonly implementation?: string;
-  /** Of those that memory bounds: how many times as long as a copy (or, of a product of one row, a reading) of as many bytes. */
+  /** Of convolutions: the fastest implementation that is not Winograd's. */
+  readonly direct?: {
+    readonly implementation: string;
+    readonly ms: Spread;
+    readonly gflopPerSecond: number;
+    readonly ofGemmPeak?: number;
+  };
+  /** How many times as fast as that. */
+  readonly ofDirect?: number;
+  /** Of those that memory bounds: how many times as long as a copy of as many bytes; of products of one row, as a reading of the weights, or a writing of
+   * their gradient. */
   readonly ofMemory?: number;
-  /** Of PyTorch in eager mode, where it was measured. */
+  /** The median of PyTorch in eager mode, where it was measured. */
   readonly torchMs?: number;
 }
 
 export interface LayersReport {
   readonly gemmPeakGflopPerSecond: number;
+  readonly bandwidth: Readonly<Record<'copy' | 'read', Bandwidth>>;
+  readonly convolutions?: ConvolutionSummary;
   readonly layers: readonly LayerRow[];
+}
+
+/** A pass and its figure. */
+interface Of {
+  readonly layer: string;
+  readonly pass: string;
+  readonly value: number;
+}
+/** The convolutions' passes taken together. */
+export interface ConvolutionSummary {
+  /** Of the GEMM peak: of each pass the fastest direct implementation. */
+  readonly direct: { readonly meanByFlop: number; readonly least: Of };
+  /** How many times as fast as the fastest direct one, of those that are chosen to be Winograd's. */
+  readonly winograd?: { readonly least: Of; readonly most: Of };
 }
 
 export interface LayersOptions extends DeviceChoice {
   readonly batch: number;
   readonly repeats: number;
+  /** Only the layers of those names. Default: all of them. */
+  readonly only?: readonly string[];
 }
 
 const PASSES: Readonly<Record<string, LayerRow['pass']>> = {
@@ -52,7 +80,7 @@ const PASSES: Readonly<Record<string, LayerRow['pass']>> = {
 
 /** Each layer of the `paper` preset by itself, on the input that it has there, timed on the device. */
 export async function measureLayers(options: LayersOptions): Promise<LayersReport> {
-  const { batch, repeats } = options;
+  const { batch, repeats, only } = options;
   const device = openDevice(options);
   const measure = new Measure(device, repeats);
   const rows: LayerRow[] = [];
@@ -63,23 +91,58 @@ export async function measureLayers(options: LayersOptions): Promise<LayersRepor
     const kind = preset.get(name)?.kind;
     using x = randn(shape, { seed: 1, device, requiresGrad: name !== 'conv1' });
     const output = tidy(() => [...module.forward(x).shape]);
-    if (kind !== 'flatten' && kind !== 'dropout')
+    if (only?.includes(name) ?? (kind !== 'flatten' && kind !== 'dropout'))
       rows.push(...(await layerRows(measure, name, module, x, output)));
     shape = output;
   }
   for (const [name, module] of model.members()) {
-    if (!(module instanceof Linear)) continue;
+    if (!(module instanceof Linear) || only !== undefined) continue;
     const [outputs = 0, inputs = 0] = module.weight.shape;
     using x = randn([1, inputs], { seed: 1, device, requiresGrad: true });
     if (batch !== 1) rows.push(...(await layerRows(measure, name, module, x, [1, outputs])));
   }
-  rows.push(await sgdRow(measure, model));
+  if (only === undefined) rows.push(await sgdRow(measure, model));
   const peak = await measure.gemmPeak();
+  const layers = rows.map((row): LayerRow => {
+    const { gflopPerSecond, direct } = row;
+    return {
+      ...row,
+      ...(gflopPerSecond === undefined ? {} : { ofGemmPeak: gflopPerSecond / peak }),
+      ...(direct === undefined ? {} : { direct: { ...direct, ofGemmPeak: direct.gflopPerSecond / peak } }),
+    };
+  });
+  const convolutions = summaryOf(layers);
   return {
     gemmPeakGflopPerSecond: peak,
-    layers: rows.map((row) =>
-      row.gflopPerSecond === undefined ? row : { ...row, ofGemmPeak: row.gflopPerSecond / peak },
-    ),
+    bandwidth: await measure.bandwidth(),
+    ...(convolutions === undefined ? {} : { convolutions }),
+    layers,
+  };
+}
+
+/** Undefined where no direct implementation was measured beside. */
+export function summaryOf(layers: readonly LayerRow[]): ConvolutionSummary | undefined {
+  let [flop, sum] = [0, 0];
+  const direct: Of[] = [];
+  const winograd: Of[] = [];
+  for (const { layer, pass, implementation, direct: fastest, ofDirect } of layers) {
+    if (fastest?.ofGemmPeak === undefined || ofDirect === undefined) continue;
+    const those = fastest.gflopPerSecond * fastest.ms.median;
+    flop += those;
+    sum += those * fastest.ofGemmPeak;
+    direct.push({ layer, pass, value: fastest.ofGemmPeak });
+    if (implementation === 'winograd') winograd.push({ layer, pass, value: ofDirect });
+  }
+  const byValue = (a: Of, b: Of) => a.value - b.value;
+  const [least] = direct.sort(byValue);
+  const [slowest] = winograd.sort(byValue);
+  const fastest = winograd.at(-1);
+  if (least === undefined) return undefined;
+  return {
+    direct: { meanByFlop: sum / flop, least },
+    ...(slowest === undefined || fastest === undefined
+      ? {}
+      : { winograd: { least: slowest, most: fastest } }),
   };
 }
 
@@ -92,14 +155,16 @@ async function layerRows(
 ): Promise<LayerRow[]> {
   await measure.gemm();
   const [batch = 0] = x.shape;
-  const spans = await measure.spans(() => {
+  const body = () => {
     const y = module.forward(x);
     backward(y, y);
     for (const each of [x, ...module.parameters()]) {
       each.grad?.dispose();
       each.grad = undefined;
     }
-  });
+  };
+  const spans = await measure.spans(body);
+  const direct = module instanceof Conv2d ? await measure.directSpans(body) : [];
   const flop = 'weight' in module ? 2 * sizeOf(output) * filterSize(module.weight as Tensor) : 0;
   const rows: LayerRow[] = [];
   for (const [op, pass] of Object.entries(PASSES)) {
@@ -107,7 +172,7 @@ async function layerRows(
     if (those.length === 0) continue;
     const ms = spreadOf(those.map(milliseconds));
     const implementation = those.at(-1)?.implementation ?? '';
-    const bytes = trafficOf(op, x.size, sizeOf(output));
+    const boundMs = await memoryMs(measure, op, module, x.size, sizeOf(output), batch);
     rows.push({
       layer,
       pass,
@@ -115,13 +180,60 @@ async function layerRows(
       ms,
       ...(flop === 0 ? {} : { gflopPerSecond: flop / 1e6 / ms.median }),
       ...(implementation === '' ? {} : { implementation }),
-      ...(bytes === undefined ? {} : { ofMemory: ms.median / (await measure.copyMs(bytes)) }),
-      ...(op === 'linear' && batch === 1
-        ? { ofMemory: ms.median / (await measure.readMs(4 * (module as Linear).weight.size)) }
-        : {}),
+      ...besideDirect(
+        ms,
+        implementation,
+        direct.filter((span) => span.op === op),
+        flop,
+      ),
+      ...(boundMs === undefined ? {} : { ofMemory: ms.median / boundMs }),
     });
   }
   return rows;
+}
+
+/** What was chosen may be a direct implementation itself: its time is the one it had as such. */
+function besideDirect(
+  chosen: Spread,
+  name: string,
+  spans: readonly Span[],
+  flop: number,
+): Pick<LayerRow, 'direct' | 'ofDirect'> {
+  if (spans.length === 0) return {};
+  const names = [...new Set(spans.map(({ implementation }) => implementation))];
+  const candidates = names.map((implementation) => {
+    const those = spans.filter((span) => span.implementation === implementation);
+    return { implementation, ms: implementation === name ? chosen : spreadOf(those.map(milliseconds)) };
+  });
+  const fastest = candidates.reduce((a, b) => (b.ms.median < a.ms.median ? b : a));
+  return {
+    direct: { ...fastest, gflopPerSecond: flop / 1e6 / fastest.ms.median },
+    ofDirect: fastest.ms.median / chosen.median,
+  };
+}
+
+/** The time that memory takes for what an operation has to read and write, where it is the bound. */
+async function memoryMs(
+  measure: Measure,
+  op: string,
+  module: Module,
+  inputs: number,
+  outputs: number,
+  batch: number,
+): Promise<number | undefined> {
+  const bytes = trafficOf(op, inputs, outputs);
+  if (bytes !== undefined) return await measure.copyMs(bytes);
+  if (!(module instanceof Linear) || batch !== 1) return undefined;
+  const weights = 4 * module.weight.size;
+  switch (op) {
+    case 'linear':
+    case 'linearBackwardData':
+      return await measure.readMs(weights);
+    case 'linearBackwardWeight':
+      return await measure.writeMs(weights);
+    default:
+      return undefined;
+  }
 }
 
 /** What an operation that memory bounds has to read and write; of pooling with an index of a byte for each output. */
@@ -156,91 +268,6 @@ async function sgdRow(measure: Measure, model: AlexNet): Promise<LayerRow> {
   // Gradient, weight and velocity are read, the last two written.
   const bytes = 5 * 4 * model.parameterCount;
   return { layer: 'SGD', pass: 'step', batch: 0, ms, ofMemory: ms.median / (await measure.copyMs(bytes)) };
-}
-
-const GEMM_SIZE = 2048;
-const READ_COLUMNS = 4096;
-
-class Measure {
-  readonly #device: Device;
-  readonly repeats: number;
-  /** GFLOP/s. */
-  #fastest = 0;
-
-  constructor(device: Device, repeats: number) {
-    this.#device = device;
-    this.repeats = repeats;
-  }
-
-  async once(body: () => void): Promise<Span[]> {
-    this.#device.trace(true);
-    try {
-      tidy(body);
-      return await this.#device.takeSpans();
-    } finally {
-      this.#device.trace(false);
-    }
-  }
-
-  /** Of all repeats but a first one. */
-  async spans(body: () => void): Promise<Span[]> {
-    const all: Span[] = [];
-    for (let i = 0; i <= this.repeats; i++) {
-      const spans = await this.once(body);
-      if (i > 0) all.push(...spans);
-    }
-    return all;
-  }
-
-  /** The shortest time of an operation. */
-  async #shortestMs(op: string, body: () => void): Promise<number> {
-    const spans = await this.spans(body);
-    return Math.min(...spans.filter((span) => span.op === op).map(milliseconds));
-  }
-
-  /** Tries how fast the matrix product is now; what is kept is the fastest of all calls. */
-  async gemm(): Promise<void> {
-    const { backend } = this.#device;
-    using a = randn([GEMM_SIZE, GEMM_SIZE], { seed: 1, device: this.#device });
-    using b = randn([GEMM_SIZE, GEMM_SIZE], { seed: 2, device: this.#device });
-    using y = empty([GEMM_SIZE, GEMM_SIZE], { device: this.#device });
-    for (const [transposeA, transposeB] of [
-      [false, false],
-      [false, true],
-      [true, false],
-    ] as const) {
-      const params = { transposeA, transposeB };
-      const spans = await this.once(() => backend.matmul(params, a.handle, b.handle, y.handle));
-      const ms = Math.min(...spans.filter(({ op }) => op === 'matmul').map(milliseconds));
-      this.#fastest = Math.max(this.#fastest, (2 * GEMM_SIZE ** 3) / 1e6 / ms);
-    }
-  }
-
-  async gemmPeak(): Promise<number> {
-    await this.gemm();
-    return this.#fastest;
-  }
-
-  /** A copy by all threads that reads and writes so many bytes together: `scale` by 1. */
-  async copyMs(bytes: number): Promise<number> {
-    const size = Math.ceil(bytes / 8);
-    using x = full([size], 1, { device: this.#device });
-    using y = empty([size], { device: this.#device });
-    return await this.#shortestMs('scale', () => x.device.backend.scale({ factor: 1 }, x.handle, y.handle));
-  }
-
-  /** A reading of so many bytes: the sum over the rows of a matrix. */
-  async readMs(bytes: number): Promise<number> {
-    using x = full([Math.ceil(bytes / 4 / READ_COLUMNS), READ_COLUMNS], 1, { device: this.#device });
-    using sums = empty([READ_COLUMNS], { device: this.#device });
-    return await this.#shortestMs('biasReluBackward', () =>
-      x.device.backend.biasReluBackward(null, x.handle, null, sums.handle),
-    );
-  }
-}
-
-function milliseconds({ startNs, endNs }: Span): number {
-  return (endNs - startNs) / 1e6;
 }
 
 function sizeOf(shape: readonly number[]): number {

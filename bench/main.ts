@@ -3,18 +3,22 @@ import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
 import { type Machine, machine } from '../lib/bench/machine.js';
 import { measureNetwork, type NetworkRow, networkTrials } from '../lib/bench/network.js';
-import { runJson } from '../lib/bench/processes.js';
+import { runJson, runTrialProcess } from '../lib/bench/processes.js';
+import { median } from '../lib/bench/statistics.js';
 import { describeMachine } from '../lib/bench/tables.js';
 import type { DeviceChoice, Trial } from '../lib/bench/trial.js';
 import { addDeviceOptions, changedConvolutions, type DeviceOptions, openDevice } from '../lib/cli/device.js';
 import { positiveInteger, positiveIntegers, positiveNumber } from '../lib/cli/options.js';
+import { reasonOf } from '../lib/errors.js';
 import { writeAtomically } from '../lib/io/atomic.js';
 import { type Change, compare, printChanges } from './compare.js';
-import type { HostReport } from './host.js';
+import { type Goal, goalsOf, printGoals } from './goals.js';
+import type { HostReport, HostTraining } from './host.js';
 import type { InputReport } from './input.js';
 import { printLaunches } from './launches_simulated.js';
-import type { LayersReport } from './layers.js';
-import { PEER_NAMES, type PeerName, peersOf, torchLayers } from './peers.js';
+import type { LayerRow, LayersReport } from './layers.js';
+import { type LrnRow, lrnRows } from './lrn.js';
+import { PEER_NAMES, type PeerName, peersOf, type TorchLayers, torchLayers } from './peers.js';
 import { printReport } from './tables.js';
 
 /** `npm run bench`: see bench/README.md. */
@@ -23,12 +27,20 @@ type Part = (typeof PARTS)[number];
 
 export interface Report extends Partial<LayersReport>, Partial<Record<Trial['kind'], readonly NetworkRow[]>> {
   readonly machine: Machine;
-  readonly host?: HostReport;
+  readonly lrn?: readonly LrnRow[];
+  readonly host?: HostReport & { readonly training: HostTraining };
   readonly input?: InputReport;
-  readonly scaling?: Readonly<Record<Trial['kind'], readonly NetworkRow[]>>;
+  readonly scaling?: Scaling;
   /** A training step on one device with two threads, and with the columns on two devices with one each. */
   readonly columns?: { readonly one: NetworkRow; readonly two: NetworkRow; readonly ratio: number };
+  /** With every part. */
+  readonly goals?: readonly Goal[];
   readonly changes?: readonly Change[];
+}
+
+export interface Scaling extends Readonly<Record<Trial['kind'], readonly NetworkRow[]>> {
+  /** The speed of two threads by that of one; empty where the device is no CPU. */
+  readonly twoThreads: Readonly<Partial<Record<Trial['kind'], number>>>;
 }
 
 interface Options extends DeviceOptions {
@@ -97,6 +109,7 @@ async function run(options: Options): Promise<void> {
     return;
   }
   printReport(report);
+  if (report.goals !== undefined) printGoals(report.goals);
   if (old === undefined) return;
   console.log(`before: ${describeMachine(old.machine)}`);
   printChanges(report.changes ?? []);
@@ -130,18 +143,24 @@ async function measure(options: Options, tell: (line: string) => void): Promise<
   };
   if (isWanted('layers')) {
     const measured = await part<LayersReport>('layers', { batch, repeats });
-    report = { ...report, ...measured };
-    if (options.peers.includes('torch') && device.name.startsWith('cpu')) {
-      const torch = await torchLayers(batch, repeats);
-      const layers = measured.layers.map((row) => {
-        const torchMs = row.batch === batch ? torch[row.layer]?.[row.pass] : undefined;
-        return torchMs === undefined ? row : { ...row, torchMs };
-      });
-      report = { ...report, layers };
-    }
+    report = { ...report, ...measured, lrn: lrnRows([measured]) };
+    if (options.peers.includes('torch') && device.name.startsWith('cpu'))
+      report = { ...report, ...(await besideTorch(measured.layers)) };
   }
-  if (isWanted('host'))
-    report = { ...report, host: await part('host', { rounds, calls: Math.min(10_000, 1000 * repeats) }) };
+  if (isWanted('host')) {
+    const host = await part<HostReport>('host', { rounds, calls: Math.min(10_000, 1000 * repeats) });
+    const trial = { kind: 'train', batch, steps: 20, seconds, trace: true, ...choice } as const;
+    const { firstStepMs, allocationHits, eventLoopDelayMs, longestCall } =
+      report.train?.[0] ?? (await runTrialProcess(trial));
+    const training = {
+      batch,
+      firstStepMs,
+      allocationHits,
+      eventLoopDelayMs,
+      ...(longestCall === undefined ? {} : { longestCall }),
+    };
+    report = { ...report, host: { ...host, training } };
+  }
   if (isWanted('input'))
     report = {
       ...report,
@@ -149,7 +168,9 @@ async function measure(options: Options, tell: (line: string) => void): Promise<
     };
   if (isWanted('scaling')) {
     const trials = scalingTrials(options.batch, { seconds, ...choice });
-    report = { ...report, scaling: await measureNetwork({ trials, rounds, tell }) };
+    const rows = await measureNetwork({ trials, rounds, tell });
+    const twoThreads = { ...speedOfTwo('train', rows.train), ...speedOfTwo('infer', rows.infer) };
+    report = { ...report, scaling: { ...rows, twoThreads } };
   }
   if (isWanted('columns')) {
     const kind = device.name.replace(/:.*/, '');
@@ -164,7 +185,32 @@ async function measure(options: Options, tell: (line: string) => void): Promise<
     if (one !== undefined && two !== undefined)
       report = { ...report, columns: { one, two, ratio: two.stepMs.median / one.stepMs.median } };
   }
-  return report;
+  return full ? { ...report, goals: goalsOf(report) } : report;
+
+  /** The normalisation layers, ours and PyTorch's in turns. */
+  async function besideTorch(layers: readonly LayerRow[]): Promise<Pick<Report, 'lrn' | 'layers'>> {
+    const turns: { layers: readonly LayerRow[]; torch: TorchLayers }[] = [];
+    try {
+      for (let round = 0; round < rounds; round++) {
+        const torch = await torchLayers(batch, repeats, Number(device.arithmetic.threads));
+        const ours = await part<LayersReport>('layers', { batch, repeats, only: ['norm1', 'norm2'] });
+        turns.push({ layers: ours.layers, torch });
+      }
+    } catch (error) {
+      tell(`layers, torch: ${reasonOf(error)}`);
+      return {};
+    }
+    const withTorch = layers.map((row) => {
+      const times = turns.flatMap(({ torch }) => torch[row.layer]?.[row.pass] ?? []);
+      return times.length === 0 || row.batch !== batch ? row : { ...row, torchMs: median(times) };
+    });
+    return { lrn: lrnRows(turns), layers: withTorch };
+  }
+}
+
+function speedOfTwo(kind: Trial['kind'], rows: readonly NetworkRow[]): Scaling['twoThreads'] {
+  const [one, two] = SCALED_THREADS.map((threads) => rows.find((row) => row.threads === threads));
+  return one === undefined || two === undefined ? {} : { [kind]: two.imagesPerSecond / one.imagesPerSecond };
 }
 
 const program = fileURLToPath(new URL('./program.ts', import.meta.url));

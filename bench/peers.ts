@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import type { Peer, PeerResult } from '../lib/bench/network.js';
+import { expectEqualThreads, type Peer, type PeerResult } from '../lib/bench/network.js';
 import { runJson } from '../lib/bench/processes.js';
 
 export const PEER_NAMES = ['torch', 'onnxruntime'] as const;
@@ -51,12 +51,19 @@ export function peersOf(names: readonly PeerName[], device: string): Peer[] {
   return peers;
 }
 
-/** Milliseconds of the layers of `peers/lrn_torch.py` in PyTorch, by layer and pass. */
-export function torchLayers(
-  batch: number,
-  repeats: number,
-): Promise<Record<string, Partial<Record<string, number>>>> {
-  return runJson([python(), scriptOf('lrn_torch.py'), String(batch), String(repeats)]);
+/** Milliseconds, by layer and pass. */
+export type TorchLayers = Readonly<Record<string, Readonly<Record<string, number>>>>;
+
+/** The layers of `peers/lrn_torch.py` in PyTorch. */
+export async function torchLayers(batch: number, repeats: number, threads: number): Promise<TorchLayers> {
+  const args = [batch, repeats, threads].map(String);
+  const measured = await runJson<{ threads: number; layers: TorchLayers }>([
+    python(),
+    scriptOf('lrn_torch.py'),
+    ...args,
+  ]);
+  expectEqualThreads(threads, measured);
+  return measured.layers;
 }
 
 function python(): string {

@@ -13,14 +13,18 @@ import { optimizerOf } from '../lib/train/from_recipe.js';
 import { InputPipeline } from '../lib/train/preprocessing.js';
 import { RECIPES, type Recipe } from '../lib/train/recipes.js';
 
-type Variant = Partial<Recipe> & { hiddenBias?: number };
+/** With the biases of these layers begun at 0. */
+type Variant = Partial<Recipe> & { zeroBiases?: RegExp };
 
 /** What each changes of the recipe `paper`. */
 const VARIANTS: Readonly<Record<string, Variant>> = {
   'as printed': {},
   'without dropout': { dropout: 0 },
   'rate 0.001': { lr: 0.001 },
-  'hidden biases 0': { hiddenBias: 0 },
+  'biases of fc6 and fc7 0': { zeroBiases: /^fc[67]\./ },
+  'all biases 0': { zeroBiases: /./ },
+  'batch 32': { batch: 32 },
+  'batch 128': { batch: 128 },
   'unit variance': { inputScale: 1 / 60 },
   'std 0.03, biases twice as fast': {
     preset: 'krizhevsky2012',
@@ -49,7 +53,7 @@ const { values, positionals } = parseArgs({
   },
 });
 const [data, ...named] = positionals;
-const [batchSize, steps, seed] = [Number(values.batch), Number(values.steps), Number(values.seed)];
+const [usualBatch, steps, seed] = [Number(values.batch), Number(values.steps), Number(values.seed)];
 if (data === undefined) throw new Error('Expected a folder of pictures but received none');
 const names = named.length > 0 ? named : Object.keys(VARIANTS);
 
@@ -73,13 +77,12 @@ function meanOf(losses: readonly number[]): string {
 }
 
 /** Of each step, until one is not finite. */
-async function lossesOf({ hiddenBias, ...changes }: Variant): Promise<number[]> {
-  const recipe: Recipe = { ...RECIPES.paper, ...changes };
-  const { preset, init, dropout } = recipe;
+async function lossesOf({ zeroBiases, ...changes }: Variant): Promise<number[]> {
+  const recipe: Recipe = { ...RECIPES.paper, batch: usualBatch, ...changes };
+  const { preset, init, dropout, batch: batchSize } = recipe;
   using model = new AlexNet({ classes: train.classes.length, preset, init, dropout, seed });
-  if (hiddenBias !== undefined)
-    for (const [name, bias] of model.namedParameters())
-      if (/^fc[67]\.bias$/.test(name)) bias.write(new Float32Array(bias.size).fill(hiddenBias));
+  for (const [name, bias] of model.namedParameters())
+    if (name.endsWith('.bias') && zeroBiases?.test(name)) bias.write(new Float32Array(bias.size));
   using optimizer = optimizerOf(recipe, model);
   const scale = recipe.inputScale ?? 1;
   const crop = model.cropSize;

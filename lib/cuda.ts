@@ -14,6 +14,14 @@ export interface CudaDevice {
   readonly problem: string | null;
 }
 
+/** Two devices of the CUDA backend. */
+export interface CudaPair {
+  /** Such as `cuda:0` and `cuda:1`. */
+  readonly devices: readonly [string, string];
+  /** Whether copies between them go directly; otherwise they go through the host's memory. */
+  readonly direct: boolean;
+}
+
 /** What of CUDA this machine has. */
 export interface CudaReport {
   /** Whether some device can be used. */
@@ -29,6 +37,8 @@ export interface CudaReport {
   /** The version of cuDNN that was loaded. */
   readonly cudnn: string | null;
   readonly devices: readonly CudaDevice[];
+  /** Each two of those that can be used. */
+  readonly pairs: readonly CudaPair[];
 }
 
 /** What native/probe-cuda.mjs found out; `error` where the addon does not load. */
@@ -71,6 +81,7 @@ const NOT_BUILT: CudaReport = {
   driver: null,
   cudnn: null,
   devices: [],
+  pairs: [],
 };
 
 function probe(): Probe {
@@ -122,6 +133,7 @@ export function diagnose(probe: Probe, build: CudaBuild): CudaReport {
     driver: driver === '0' ? null : driver,
     cudnn,
     devices,
+    pairs: pairsOf(devices, probe.facts.peers ?? ''),
   };
 }
 
@@ -166,6 +178,20 @@ function devicesOf(facts: Readonly<Record<string, string>>, architectures: reado
       problem: deviceProblem(model, computeCapability, architectures),
     };
   });
+}
+
+/** @param peers indices of those that reach each other, such as `0-1,0-2` */
+function pairsOf(devices: readonly CudaDevice[], peers: string): CudaPair[] {
+  const direct = peers.split(',');
+  const usable = [...devices.entries()].filter(([, { problem }]) => problem === null);
+  return usable.flatMap(([index, { name }], i) =>
+    usable.slice(i + 1).map(
+      ([other, { name: otherName }]): CudaPair => ({
+        devices: [name, otherName],
+        direct: direct.includes(`${index}-${other}`),
+      }),
+    ),
+  );
 }
 
 function deviceProblem(model: string, capability: string, architectures: readonly string[]): string | null {

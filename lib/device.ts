@@ -112,7 +112,7 @@ export class Device {
   /** What the last bits of results depend on: equal seeds give equal bits where all of it is equal. */
   get arithmetic(): Readonly<Record<string, string>> {
     this.#facts ??= this.backend.describe();
-    const { devices: _, ...facts } = this.#facts;
+    const { devices: _, peers: __, ...facts } = this.#facts;
     if (this.#isCuda) {
       const gpu = facts[`device${this.index}`] ?? 'unknown';
       const libraries = Object.entries(facts).filter(([name]) => !/^device\d+$/.test(name));

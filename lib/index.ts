@@ -7,7 +7,14 @@ export { backward, noGrad } from './autograd.js';
 export type { Pair } from './check.js';
 export { Cifar10, type Cifar10Options } from './data/cifar10.js';
 export type { Colour, ColourAxes, ColourNoise } from './data/colour.js';
-export type { Dataset, Sample, SkipOptions, SkippedFile, SkippedSample } from './data/dataset.js';
+export type {
+  Dataset,
+  Sample,
+  SkipOptions,
+  SkippedFile,
+  SkippedSample,
+  TensorSample,
+} from './data/dataset.js';
 export type { DecodeOptions } from './data/decode.js';
 export { ImageFolder, type ImageFolderOptions } from './data/folder.js';
 export type { ListingOptions } from './data/listing.js';

@@ -11,10 +11,20 @@ import { runCase } from './support/run_case.js';
 const FORWARD = 'conv2d forward';
 
 describe('autotune on a CPU', () => {
-  const device = Device.get('cpu:4');
-  const table = Device.get('cpu:5');
-  before(() => device.setConvolutions({ autotune: true }));
-  after(() => device.setConvolutions({ autotune: false }));
+  // Devices that no other test has, and that begin while no implementation is forced (npm run test:forced): nothing is
+  // chosen then.
+  const device = Device.get('cpu:13');
+  const table = Device.get('cpu:14');
+  const { NODE_CUDNN_CONV2D: forced } = process.env;
+  before(async () => {
+    delete process.env.NODE_CUDNN_CONV2D;
+    device.setConvolutions({ autotune: true });
+    await Promise.all([device.synchronize(), table.synchronize()]);
+  });
+  after(() => {
+    device.setConvolutions({ autotune: false });
+    if (forced !== undefined) process.env.NODE_CUDNN_CONV2D = forced;
+  });
   beforeEach(() => device.choose({}));
 
   /** The implementations that computed, and the numbers. */

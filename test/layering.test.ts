@@ -21,7 +21,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   nn: ['ops', 'autograd', 'tensor', 'device', 'scope', 'random', 'check', 'errors'],
   models: ['nn', 'ops', 'autograd', 'tensor', 'device', 'scope', 'random', 'check', 'errors'],
   optim: ['ops', 'tensor', 'device', 'scope', 'check', 'errors'],
-  data: ['io', 'random', 'check', 'errors'],
+  data: ['io', 'tensor', 'random', 'check', 'errors'],
   io: ['check', 'errors'],
   train: [
     'models',

@@ -7,7 +7,15 @@ import { expectClose } from './support/compare.js';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
 const mocha = createRequire(import.meta.url).resolve('mocha/bin/mocha.js');
+const program = fileURLToPath(new URL('support/print_losses.ts', import.meta.url));
 const tests = ['test/ops.test.ts', 'test/gradients.test.ts', 'test/conv2d_alexnet.test.ts'];
+
+interface Losses {
+  readonly losses: readonly number[];
+  readonly implementations: Readonly<Record<string, readonly string[]>>;
+}
+const train = async (implementation: string, steps: number): Promise<Losses> =>
+  JSON.parse(await runForced(implementation, [program, String(steps)]));
 
 /** The choice among implementations is made once for each process. */
 async function runForced(NODE_CUDNN_CONV2D: string, args: readonly string[]): Promise<string> {
@@ -26,17 +34,29 @@ describe('conv2d, all that an implementation supports computed by it', () => {
       const options = ['--no-config', '--timeout', '60000', '--reporter', 'dot', '--grep', 'conv2d'];
       await runForced(implementation, [mocha, ...options, ...tests]);
     });
+
+    it(`${implementation} computes where it is forced`, async () => {
+      const { implementations } = await train(implementation, 1);
+      expect(implementations).to.have.all.keys('conv2d', 'conv2dBackwardData', 'conv2dBackwardFilter');
+      for (const [op, names] of Object.entries(implementations)) {
+        const isSupported = implementation !== 'blocked' || op === 'conv2dBackwardFilter';
+        expect(names, op).to.satisfy(([name, ...others]: string[]) =>
+          isSupported ? name === implementation && others.length === 0 : name !== implementation,
+        );
+      }
+    });
   }
 
   /** The loss falls from 2.3 to 0.11; measured are differences of 4e-7 at most, 3e-7 between im2col's and oneDNN's. */
   it('trains as well by Winograd as directly, over 200 steps', async function () {
     this.timeout(300_000);
-    const program = fileURLToPath(new URL('support/print_losses.ts', import.meta.url));
-    const losses = async (implementation: string) =>
-      JSON.parse(await runForced(implementation, [program])) as number[];
-    const [direct, winograd] = await Promise.all([losses('onednn'), losses('winograd')]);
+    const [{ losses: direct }, { losses: winograd }] = await Promise.all([
+      train('onednn', 200),
+      train('winograd', 200),
+    ]);
     expect(direct).to.have.length(200);
     expect(direct.at(-1)).to.be.lessThan(0.2);
     expectClose('losses', winograd, direct, 2e-6);
+    expect(winograd, 'bits of two ways to compute').to.not.deep.equal(direct);
   });
 });

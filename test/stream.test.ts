@@ -48,6 +48,14 @@ describe('stream', () => {
 
     it('is named when its output is read', () => tidy(() => expectFailure(poisoned().data(), 'add')));
 
+    it('names its device, which is another than that of what was computed from its output', () =>
+      tidy(async () => {
+        const x = poisoned();
+        await expectFailure(to(x, 'cpu:1').data(), 'add');
+        const error = await failureOf(to(x, 'cpu:1').data());
+        expect(String(error)).to.match(/, on cpu:0$/);
+      }));
+
     it('is named when what was computed from its output is read', () =>
       tidy(async () => {
         const y = poisoned();

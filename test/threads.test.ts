@@ -1,3 +1,4 @@
+import { expect } from 'chai';
 import { Device } from '../lib/device.js';
 import { tables } from './cases/index.js';
 import { expectClose, expectEqual } from './support/compare.js';
@@ -58,12 +59,20 @@ const large: Readonly<Record<string, readonly [Record<string, InputSpec>, Params
   ],
 };
 
+/** Without a loop of their own: a view, and a copy. */
+const LOOPLESS = ['reshape', 'to'];
+
 /** These sum over what the threads share out. */
 const SUMS = ['conv2d', 'linear', 'matmul', 'softmaxCrossEntropy'];
 
 /** One thread computes in one go: what several do must be the same. */
 describe('operations on large tensors', () => {
   const device = Device.get('cpu:3');
+
+  it('are all but those without a loop', () => {
+    const simple = tables.filter(({ composed }) => !composed).map(({ op }) => op);
+    expect([...Object.keys(large), ...LOOPLESS]).to.have.members(simple);
+  });
 
   for (const [op, [inputs, params = {}]] of Object.entries(large)) {
     it(`${op}: three threads give what one does`, async () => {

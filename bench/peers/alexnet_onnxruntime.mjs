@@ -2,12 +2,19 @@
 // column) by onnxruntime-node on a CPU. TRIAL is JSON: {batch, steps, seconds, threads}. Prints one JSON object.
 // onnxruntime-node is not a dependency of this package: it is looked for where NODE_CUDNN_BENCH_ONNXRUNTIME says, or here.
 import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { initializer, model, node } from './onnx.mjs';
 
-const { batch, steps, seconds = Number.POSITIVE_INFINITY, threads } = JSON.parse(process.argv[2] ?? '');
+const {
+  batch,
+  steps,
+  seconds = Number.POSITIVE_INFINITY,
+  threads = availableParallelism(),
+} = JSON.parse(process.argv[2] ?? '');
 const folder = process.env.NODE_CUDNN_BENCH_ONNXRUNTIME ?? process.cwd();
-const ort = createRequire(join(folder, 'package.json'))('onnxruntime-node');
+const load = createRequire(join(folder, 'package.json'));
+const ort = load('onnxruntime-node');
 
 /** @type {Buffer[]} */
 const nodes = [];
@@ -96,7 +103,7 @@ const session = await ort.InferenceSession.create(
   model({ nodes, initializers, input, output: [batch, 1000] }),
   {
     executionProviders: ['cpu'],
-    ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
+    intraOpNumThreads: threads,
   },
 );
 const size = input.reduce((product, each) => product * each, 1);
@@ -109,11 +116,11 @@ for (let i = 0; i < 2; i++) await session.run({ x });
 /** @type {number[]} */
 const times = [];
 const end = performance.now() + 1000 * seconds;
-do {
+while (times.length < steps && (times.length < 3 || performance.now() < end)) {
   const start = performance.now();
   await session.run({ x });
   times.push(performance.now() - start);
-} while (times.length < steps && performance.now() < end);
+}
 times.sort((a, b) => a - b);
 const median = times[Math.floor(times.length / 2)] ?? Number.NaN;
 const result = {
@@ -121,5 +128,7 @@ const result = {
   imagesPerSecond: (batch / median) * 1000,
   stepMs: { median, p99: times[Math.min(times.length - 1, Math.floor(times.length * 0.99))] },
   peakResidentBytes: process.resourceUsage().maxRSS * 1024,
+  version: load('onnxruntime-node/package.json').version,
+  threads,
 };
 process.stdout.write(`${JSON.stringify(result)}\n`);

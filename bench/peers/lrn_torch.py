@@ -1,8 +1,8 @@
 """AlexNet's two normalisation layers (paper preset: inside each column) by PyTorch in eager mode on a CPU.
 
-  python bench/peers/lrn_torch.py BATCH REPEATS
+  python bench/peers/lrn_torch.py BATCH REPEATS [THREADS]
 
-Prints one JSON object: milliseconds by layer and pass. PyTorch is not a dependency of this package.
+Prints one JSON object: version, threads, and milliseconds by layer and pass. PyTorch is not a dependency of this package.
 """
 import json
 import statistics
@@ -11,7 +11,9 @@ import time
 
 import torch
 
-batch, repeats = int(sys.argv[1]), int(sys.argv[2])
+batch, repeats, *threads = map(int, sys.argv[1:])
+if threads:
+    torch.set_num_threads(*threads)
 
 
 def measure(channels, size):
@@ -30,4 +32,5 @@ def measure(channels, size):
     return {'forward': statistics.median(forward[1:]), 'backward': statistics.median(backward[1:])}
 
 
-print(json.dumps({'norm1': measure(96, 55), 'norm2': measure(256, 27)}))
+print(json.dumps({'version': torch.__version__, 'threads': torch.get_num_threads(),
+                  'layers': {'norm1': measure(96, 55), 'norm2': measure(256, 27)}}))

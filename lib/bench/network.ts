@@ -9,12 +9,23 @@ export interface Peer {
   readonly kinds: readonly Trial['kind'][];
   run(trial: Trial): Promise<PeerResult>;
 }
-export type PeerResult = Pick<Result, 'imagesPerSecond' | 'stepMs' | 'peakResidentBytes'>;
+export interface PeerResult extends Pick<Result, 'imagesPerSecond' | 'stepMs' | 'peakResidentBytes'> {
+  readonly version?: string;
+  readonly threads?: number;
+}
 
 /** Of some trials. */
 export interface PeerRow extends PeerResult {
   /** Of the trials' medians. */
   readonly spread: Spread;
+}
+/** Ours by the fastest of a peer's variants. */
+export interface Ratio {
+  readonly peer: string;
+  readonly speed: number;
+  /** Of the median step. */
+  readonly latency: number;
+  readonly memory: number;
 }
 export interface NetworkRow extends Result {
   /** Of the trials' images/s. */
@@ -22,6 +33,8 @@ export interface NetworkRow extends Result {
   readonly threads?: number;
   /** By name; or why there is none. */
   readonly peers?: Readonly<Record<string, PeerRow | { readonly error: string }>>;
+  /** By the first word of the peer's name, such as `torch`. */
+  readonly ratios?: Readonly<Record<string, Ratio>>;
 }
 
 export interface NetworkOptions {
@@ -61,9 +74,14 @@ export async function measureNetwork(options: NetworkOptions): Promise<Record<Tr
         const results = theirs[i]?.get(peer.name) ?? [];
         if (!Array.isArray(results)) continue;
         try {
-          const result = await peer.run(trial);
-          theirs[i]?.set(peer.name, [...results, result]);
-          tell(`${what}: ${result.imagesPerSecond.toFixed(1)} images/s, ${peer.name}`);
+          const { cpuThreads } = result;
+          const theirResult = await peer.run({
+            ...trial,
+            ...(cpuThreads === null ? {} : { threads: cpuThreads }),
+          });
+          expectEqualThreads(cpuThreads, theirResult);
+          theirs[i]?.set(peer.name, [...results, theirResult]);
+          tell(`${what}: ${theirResult.imagesPerSecond.toFixed(1)} images/s, ${peer.name}`);
         } catch (error) {
           theirs[i]?.set(peer.name, { error: reasonOf(error) });
           tell(`${what}: ${peer.name}: ${reasonOf(error)}`);
@@ -76,6 +94,12 @@ export async function measureNetwork(options: NetworkOptions): Promise<Record<Tr
   return { train: rowsOf('train'), infer: rowsOf('infer') };
 }
 
+/** With other threads than ours nothing compares. */
+export function expectEqualThreads(ours: number | null, { threads }: { readonly threads?: number }): void {
+  if (ours !== null && threads !== undefined && threads !== ours)
+    throw new Error(`Expected ${ours} threads, as ours, but received ${threads}`);
+}
+
 function rowOf(
   trial: Trial,
   results: readonly Result[],
@@ -84,10 +108,14 @@ function rowOf(
   const [first] = results;
   if (first === undefined) return [];
   const middle = (of: (result: Result) => number) => median(results.map(of));
+  const ours = summary(results);
+  const rows = Object.fromEntries(
+    [...peers].map(([name, those]) => [name, Array.isArray(those) ? summary(those) : those]),
+  );
   return [
     {
       ...first,
-      ...summary(results),
+      ...ours,
       ...(trial.threads === undefined ? {} : { threads: trial.threads }),
       firstStepMs: middle(({ firstStepMs }) => firstStepMs),
       deviceBytes: middle(({ deviceBytes }) => deviceBytes),
@@ -96,14 +124,7 @@ function rowOf(
         idle: middle(({ eventLoopDelayMs }) => eventLoopDelayMs.idle),
         working: middle(({ eventLoopDelayMs }) => eventLoopDelayMs.working),
       },
-      longestCall: results.map(({ longestCall }) => longestCall).reduce((a, b) => (b.ms > a.ms ? b : a)),
-      ...(peers.size === 0
-        ? {}
-        : {
-            peers: Object.fromEntries(
-              [...peers].map(([name, those]) => [name, Array.isArray(those) ? summary(those) : those]),
-            ),
-          }),
+      ...(peers.size === 0 ? {} : { peers: rows, ratios: ratiosTo(ours, rows) }),
     },
   ];
 }
@@ -111,7 +132,10 @@ function rowOf(
 function summary(results: readonly PeerResult[]): PeerRow {
   const spread = spreadOf(results.map(({ imagesPerSecond }) => imagesPerSecond));
   const middle = (of: (result: PeerResult) => number) => median(results.map(of));
+  const [{ version, threads } = {} as Partial<PeerResult>] = results;
   return {
+    ...(version === undefined ? {} : { version }),
+    ...(threads === undefined ? {} : { threads }),
     imagesPerSecond: spread.median,
     spread,
     stepMs: { median: middle(({ stepMs }) => stepMs.median), p99: middle(({ stepMs }) => stepMs.p99) },
@@ -119,10 +143,27 @@ function summary(results: readonly PeerResult[]): PeerRow {
   };
 }
 
-/** The fastest peer of those whose name begins so. */
-export function fastestPeer(row: NetworkRow, prefix = ''): readonly [name: string, row: PeerRow] | undefined {
-  const rows = Object.entries(row.peers ?? {}).flatMap(([name, peer]) =>
-    'error' in peer || !name.startsWith(prefix) ? [] : [[name, peer] as const],
-  );
-  return rows.sort(([, a], [, b]) => b.imagesPerSecond - a.imagesPerSecond)[0];
+function ratiosTo(
+  ours: PeerRow,
+  peers: Readonly<Record<string, PeerRow | { readonly error: string }>>,
+): Record<string, Ratio> {
+  const ratios: Record<string, Ratio> = {};
+  for (const [peer, row] of Object.entries(peers)) {
+    if ('error' in row) continue;
+    const [kind = peer] = peer.split(' ');
+    const speed = ours.imagesPerSecond / row.imagesPerSecond;
+    if ((ratios[kind]?.speed ?? Number.POSITIVE_INFINITY) <= speed) continue;
+    ratios[kind] = {
+      peer,
+      speed,
+      latency: ours.stepMs.median / row.stepMs.median,
+      memory: ours.peakResidentBytes / row.peakResidentBytes,
+    };
+  }
+  return ratios;
+}
+
+/** That to the fastest peer of all. */
+export function leastRatio(row: NetworkRow): Ratio | undefined {
+  return Object.values(row.ratios ?? {}).sort((a, b) => a.speed - b.speed)[0];
 }

@@ -1,6 +1,6 @@
 import type { Machine } from './machine.js';
-import { fastestPeer, type NetworkRow } from './network.js';
-import type { Trial } from './trial.js';
+import { leastRatio, type NetworkRow } from './network.js';
+import type { Result, Trial } from './trial.js';
 
 /** Writes lines and tables of the whole network to stdout. */
 export function printNetwork(rows: Readonly<Record<Trial['kind'], readonly NetworkRow[]>>): void {
@@ -10,8 +10,14 @@ export function printNetwork(rows: Readonly<Record<Trial['kind'], readonly Netwo
   for (const [kind, row] of all) {
     for (const [name, peer] of Object.entries(row.peers ?? {})) {
       const figure =
-        'error' in peer ? peer.error : `${rounded(peer.imagesPerSecond)} images/s (${range(peer.spread)})`;
+        'error' in peer
+          ? `left out: ${peer.error}`
+          : `${rounded(peer.imagesPerSecond)} images/s (${range(peer.spread)}), version ${peer.version}, ${peer.threads} threads`;
       console.log(`${named(kind)}, batch ${row.batch}, ${name}: ${figure}`);
+    }
+    for (const { peer, speed, latency, memory } of Object.values(row.ratios ?? {})) {
+      const ratios = `${rounded(speed, 2)} × the speed, ${rounded(latency, 2)} × the latency, ${rounded(memory, 2)} × the memory`;
+      console.log(`${named(kind)}, batch ${row.batch}: ${ratios} of ${peer}`);
     }
   }
   for (const [kind, { batch, breakdown }] of all) {
@@ -30,7 +36,7 @@ export function printNetwork(rows: Readonly<Record<Trial['kind'], readonly Netwo
 }
 
 function cells(kind: Trial['kind'], row: NetworkRow): Record<string, unknown> {
-  const fastest = fastestPeer(row);
+  const fastest = leastRatio(row);
   return {
     what: named(kind),
     batch: row.batch,
@@ -42,15 +48,25 @@ function cells(kind: Trial['kind'], row: NetworkRow): Record<string, unknown> {
     'first step ms': rounded(row.firstStepMs),
     'peak resident GB': rounded(row.peakResidentBytes / 1e9, 2),
     'allocation hits %': rounded(100 * row.allocationHits),
-    'loop delay p99 ms': rounded(row.eventLoopDelayMs.working),
-    'longest call ms': rounded(row.longestCall.ms, 2),
+    ...loopDelay(row),
     ...(fastest === undefined
       ? {}
       : {
-          'fastest peer': fastest[0],
-          ratio: rounded(row.imagesPerSecond / fastest[1].imagesPerSecond, 2),
-          'peer GB': rounded(fastest[1].peakResidentBytes / 1e9, 2),
+          'fastest peer': fastest.peer,
+          ratio: rounded(fastest.speed, 2),
+          'memory ratio': rounded(fastest.memory, 2),
         }),
+  };
+}
+
+export function loopDelay({
+  eventLoopDelayMs,
+  longestCall,
+}: Pick<Result, 'eventLoopDelayMs' | 'longestCall'>) {
+  return {
+    'loop delay p99 ms': rounded(eventLoopDelayMs.working),
+    'idle loop': rounded(eventLoopDelayMs.idle),
+    ...(longestCall === undefined ? {} : { 'longest call ms': rounded(longestCall.ms, 2) }),
   };
 }
 

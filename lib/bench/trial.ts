@@ -25,31 +25,36 @@ export interface Trial extends DeviceChoice {
   readonly batch: number;
   /** At most so many are measured. */
   readonly steps: number;
-  /** After so long no other step begins. Default: never. */
+  /** After so long, and three steps, no other begins. Default: never. */
   readonly seconds?: number;
-  /** Whether some more steps tell where their time goes. Default: false. */
+  /** Whether some more steps tell where their time goes, and some the longest call. Default: false. */
   readonly trace?: boolean;
 }
 
 export interface Result {
   readonly batch: number;
+  /** Of each operation; null where they are not a CPU's. */
+  readonly cpuThreads: number | null;
   readonly imagesPerSecond: number;
   readonly stepMs: { readonly median: number; readonly p99: number };
   /** Its plans and memory are made in it. */
   readonly firstStepMs: number;
   readonly peakResidentBytes: number;
+  /** The most at once; of two devices of the one that has more. */
   readonly deviceBytes: number;
+  readonly bytesByDevice: Readonly<Record<string, number>>;
   /** Of the tensors that the measured steps made: the fraction that got the memory of an earlier one. */
   readonly allocationHits: number;
   /** Its 99th percentile, less the histogram's resolution. */
   readonly eventLoopDelayMs: { readonly idle: number; readonly working: number };
   /** Of the calls into the addon: the event loop stands still for so long at once, waits for a free core left out. */
-  readonly longestCall: { readonly name: string; readonly ms: number };
+  readonly longestCall?: { readonly name: string; readonly ms: number };
   readonly breakdown?: Breakdown;
 }
 
 const CLASSES = 1000;
 const WARM_UP_STEPS = 2;
+const LEAST_STEPS = 3;
 const LOOP_RESOLUTION_MS = 1;
 const IDLE_MS = 500;
 
@@ -72,29 +77,35 @@ export async function runTrial(trial: Trial): Promise<Result> {
 
   const first = await milliseconds(step);
   for (let i = 1; i < WARM_UP_STEPS; i++) await step();
-  const longestCall = watchCalls(device);
   const before = device.memory();
   const times: number[] = [];
   const working = await eventLoopDelayMs(async () => {
     const end = performance.now() + 1000 * seconds;
-    do times.push(await milliseconds(step));
-    while (times.length < steps && performance.now() < end);
+    while (times.length < steps && (times.length < LEAST_STEPS || performance.now() < end))
+      times.push(await milliseconds(step));
   });
   const after = device.memory();
+  const bytesByDevice = Object.fromEntries(model.devices.map((each) => [each.name, each.memory().peakBytes]));
   const hits = after.cacheHits - before.cacheHits;
   const misses = after.cacheMisses - before.cacheMisses;
+  const { threads } = device.arithmetic;
+  const more = Math.max(2, Math.min(10, Math.floor(32 / batch)));
   return {
     batch,
+    cpuThreads: threads === undefined ? null : Number(threads),
     imagesPerSecond: (batch / median(times)) * 1000,
     stepMs: { median: median(times), p99: quantile(times, 0.99) },
     firstStepMs: first,
     peakResidentBytes: process.resourceUsage().maxRSS * 1024,
-    deviceBytes: after.peakBytes,
+    deviceBytes: Math.max(...Object.values(bytesByDevice)),
+    bytesByDevice,
     allocationHits: hits / (hits + misses),
     eventLoopDelayMs: { idle, working },
-    longestCall: { ...longestCall },
     ...(trace
-      ? { breakdown: await traced(device, step, Math.max(2, Math.min(10, Math.floor(32 / batch)))) }
+      ? {
+          breakdown: await traced(device, step, more),
+          longestCall: await longestCall(device, step, more),
+        }
       : {}),
   };
 }
@@ -147,8 +158,12 @@ async function milliseconds(body: () => Promise<unknown>): Promise<number> {
   return performance.now() - start;
 }
 
-/** Times every call into the addon from now on. */
-function watchCalls(device: Device): { name: string; ms: number } {
+/** Of some steps, in which every call is timed, as in all after them. */
+async function longestCall(
+  device: Device,
+  step: () => Promise<unknown>,
+  steps: number,
+): Promise<{ name: string; ms: number }> {
   const longest = { name: 'none', ms: 0 };
   const backend = device.backend as unknown as Record<string, (...args: unknown[]) => unknown>;
   const waitedMs = coreWaits();
@@ -167,6 +182,7 @@ function watchCalls(device: Device): { name: string; ms: number } {
       }
     };
   }
+  for (let i = 0; i < steps; i++) await step();
   return longest;
 }
 

@@ -104,10 +104,10 @@ const STEPS = 10;
 export class StepMeans {
   #steps: StepEvent[] = [];
 
-  /** @returns a row after each tenth step */
+  /** @returns a row after each tenth step, and after ten where that was passed over */
   add(step: StepEvent): CurveRow | undefined {
     this.#steps.push(step);
-    return step.step % STEPS === 0 ? this.take() : undefined;
+    return step.step % STEPS === 0 || this.#steps.length === STEPS ? this.take() : undefined;
   }
 
   /** @returns undefined where there is no step since the last row */

@@ -122,5 +122,9 @@ function describe({ node, platform, cpu, addon, onednn, cuda }: DoctorReport): s
       ({ name, model, computeCapability, problem }) =>
         `${name}: ${problem ?? `${model}, compute capability ${computeCapability}`}`,
     ),
+    ...cuda.pairs.map(
+      ({ devices, direct }) =>
+        `${devices.join(' and ')}: copies go ${direct ? 'directly' : "through the host's memory"}`,
+    ),
   ];
 }

@@ -49,6 +49,12 @@ export async function runNeighbours(images: readonly string[], options: Neighbou
   await expectWritable({ '--picture': picture });
   using classifier = await openModel(options.model, options);
   const folder = await openPictures(classifier, data, strict);
+  if (folder.length === 1) {
+    const [only] = folder.files;
+    throw new DataError(
+      `Expected at least two pictures to find neighbours among for --data but received one, ${only}`,
+    );
+  }
   const queries = await featuresOfFiles(classifier, images, strict);
   const found = queries.map((): (Neighbour & { index: number })[] => []);
   for await (const { indices, values } of classifier.features(folder, { strict, onSkip })) {
@@ -101,7 +107,7 @@ export async function runNeighbours(images: readonly string[], options: Neighbou
 }
 
 function openPictures(classifier: Classifier, data: string, strict: boolean): Promise<ImageFolder> {
-  return openFolder(data, strict, decodingOf(classifier.preprocessing));
+  return openFolder(data, strict, { ...decodingOf(classifier.preprocessing), oneClass: true });
 }
 
 function classOf(folder: ImageFolder, index: number): string {

@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from 'commander';
-import { FREEZABLE } from './recipes.js';
+import { FREEZABLE, LIMITS } from './recipes.js';
 
 /** Parses the value of an option. Its error makes commander name the option and end with wrong usage. */
 export type Parse<T> = (text: string) => T;
@@ -8,9 +8,14 @@ export const positiveInteger: Parse<number> = (text) => integer(text, 1, 'positi
 
 export const positiveIntegers: Parse<number[]> = (text) => text.split(',').map(positiveInteger);
 
-export const seed: Parse<number> = (text) => integer(text, 0, 'integer of at least 0');
+export const integerFrom0: Parse<number> = (text) => integer(text, 0, 'integer of at least 0');
 
-export const threads: Parse<number> = (text) => integer(text, 1, 'integer from 1 to 1024', 1024);
+export const epochs: Parse<number> = (text) => positiveIntegerTo(LIMITS.epochs, text);
+
+export const batch: Parse<number> = (text) => positiveIntegerTo(LIMITS.batch, text);
+
+export const threads: Parse<number> = (text) =>
+  integer(text, 1, `integer from 1 to ${LIMITS.threads}`, LIMITS.threads);
 
 export const quality: Parse<number> = (text) => integer(text, 1, 'integer from 1 to 100', 100);
 
@@ -54,6 +59,10 @@ export const layers: Parse<string[]> = (text) => {
   }
   return FREEZABLE.filter((name) => names.has(name));
 };
+
+function positiveIntegerTo(high: number, text: string): number {
+  return integer(text, 1, `positive integer of at most ${high}`, high);
+}
 
 function integer(text: string, low: number, what: string, high = Number.MAX_SAFE_INTEGER): number {
   const value = Number(text);

@@ -32,6 +32,12 @@ export interface Progress {
   close(): void;
 }
 
+/** A bar where stderr is a terminal, unless JSON is asked for. */
+export function makeProgress(json: boolean, epochs: number): Progress {
+  if (json) return new JsonProgress();
+  return process.stderr.isTTY ? new BarProgress(epochs) : new LineProgress(epochs);
+}
+
 /** Each event as a line of JSON. */
 export class JsonProgress implements Progress {
   onEvent(event: TrainEvent): void {

@@ -6,6 +6,9 @@ export const FREEZABLE: readonly string[] = PRESETS.paper.layers
   .filter(({ kind, name }) => (kind === 'conv' || kind === 'linear') && name !== LAST_LAYER)
   .map(({ name }) => name);
 
+/** The most that options and a checkpoint's settings may ask for: a checkpoint is not to be trusted. */
+export const LIMITS = { epochs: 2 ** 21, batch: 2 ** 16, drawnPictures: 2 ** 20, threads: 1024 } as const;
+
 /** What an optimizer takes that was chosen in place of the recipe's. */
 export const DECAYS = { adam: 0, sgd: 5e-4 } as const;
 

@@ -1,32 +1,18 @@
 import { resolve } from 'node:path';
-import {
-  expectBoolean,
-  expectFinite,
-  expectInRange,
-  expectInteger,
-  expectObject,
-  expectOneOf,
-  expectString,
-} from '../check.js';
-import { type ColourNoise, expectColourNoise } from '../data/colour.js';
+import type { ColourNoise } from '../data/colour.js';
 import { CONVOLUTION_DEFAULTS, type ConvolutionOptions } from '../device.js';
-import { ArgumentError, expected, FileFormatError, reasonOf } from '../errors.js';
+import { ArgumentError, expected } from '../errors.js';
 import type { AlexNetConfig } from '../models/alexnet.js';
-import { INITS } from '../models/presets.js';
 import {
-  CROPS,
-  MEANS,
   type MeanKind,
-  OPTIMIZERS,
   presetDeviations,
-  RECIPE_NAMES,
   RECIPES,
   type Recipe,
   type RecipeName,
   recipeFor,
+  type ScheduleSettings,
 } from '../train/recipes.js';
-import { COMMON, DECAYS, FREEZABLE, PHOTOS, PRESET_NAMES, photosBatch, SHAPES } from './recipes.js';
-import { parseSchedule } from './schedule.js';
+import { COMMON, DECAYS, PHOTOS, photosBatch, SHAPES } from './recipes.js';
 import type { TrainOptions } from './train.js';
 
 /**
@@ -41,6 +27,8 @@ export interface Settings extends Omit<Recipe, 'colourNoise' | 'mean'> {
   classes: readonly string[] | null;
   trainPictures: number;
   valPictures: number;
+  /** The file of `--stats`, absolute; null for that of the folder, or none. */
+  stats: string | null;
   /** The model that it started from, absolute; null for none. */
   from: string | null;
   /** Layers that keep their weights. */
@@ -58,6 +46,8 @@ export interface Settings extends Omit<Recipe, 'colourNoise' | 'mean'> {
   device: string;
   /** How the device computes convolutions. */
   convolutions: Required<ConvolutionOptions>;
+  /** Whether a file that is no picture, or cannot be read, ends the run. */
+  strict: boolean;
 }
 
 export interface DataFolders {
@@ -96,21 +86,37 @@ interface DataSize {
 /** What of a recipe an option says. */
 function ownOf(given: TrainOptions): Partial<Recipe> {
   const own: Partial<Recipe> = {};
+  const byDefault = given.recipe === undefined ? COMMON : RECIPES[given.recipe];
+  const wanted = { ...given, schedule: scheduleWanted(given, byDefault.schedule) };
   for (const name of RECIPE_OPTIONS)
-    if (given[name] !== undefined) Object.assign(own, { [name]: given[name] });
+    if (wanted[name] !== undefined) Object.assign(own, { [name]: wanted[name] });
   if (given.colourNoise === 'none') own.colourNoise = null;
   return own;
+}
+
+/** What `--schedule` and `--patience` say; undefined for neither. @throws {ArgumentError} for patience of another than plateau */
+function scheduleWanted(
+  { schedule, patience }: TrainOptions,
+  byDefault: ScheduleSettings,
+): ScheduleSettings | undefined {
+  if (patience === undefined) return schedule;
+  const wanted = schedule ?? byDefault;
+  if (wanted.kind === 'plateau') return { ...wanted, patience };
+  throw new ArgumentError(`--patience needs --schedule plateau: the schedule ${wanted.kind} does not wait`);
 }
 
 /** What of a recipe changes the numbers, so that it may not change on the way. */
 const FIXED_BY_RECIPE = [
   'preset',
   'init',
+  'dropout',
   'batch',
   'optimizer',
   'lr',
   'momentum',
   'weightDecay',
+  'biasRate',
+  'biasDecay',
   'schedule',
   'crops',
   'flips',
@@ -143,8 +149,8 @@ export function resolveRecipe(
       throw new ArgumentError(`${name} does not go with --from: the model has its preprocessing`);
   }
   const ofStart =
-    start === undefined ? {} : { preset: start.preset, dropout: start.dropout, inputScale: null };
-  const own = { ...ownOf(given), ...ofStart };
+    start === undefined ? {} : { preset: start.preset, inputScale: null, dropout: start.dropout };
+  const own = { ...ofStart, ...ownOf(given) };
   const { recipe, deviations } =
     given.recipe === undefined ? quickRecipe(data, own) : namedRecipe(given.recipe, data, own);
   const isMeasured = start === undefined && recipe.mean !== 'imagenet' && recipe.inputScale === null;
@@ -205,6 +211,7 @@ export function newSettings(
     classes: given.classes ?? null,
     trainPictures: pictures.trainPictures,
     valPictures: pictures.valPictures,
+    stats: given.stats === undefined ? null : resolve(given.stats),
     from: given.from === undefined ? null : resolve(given.from),
     freeze: given.freeze ?? [],
     recipe: given.recipe ?? null,
@@ -230,6 +237,7 @@ export function newSettings(
     threads: given.threads ?? null,
     device: devicesOf(given) ?? 'cpu',
     convolutions: withGiven(CONVOLUTION_DEFAULTS, given),
+    strict: given.strict ?? false,
   };
 }
 
@@ -273,14 +281,17 @@ export function resumedSettings(
   given: TrainOptions,
   saved: Settings,
 ): { settings: Settings; changes: string[] } {
-  for (const name of FIXED) {
-    const [was, is] = [saved[name], given[name]].map((value) => JSON.stringify(value));
-    if (is !== undefined && is !== was) throw unchangeable(name, saved[name], given[name]);
+  const schedule = scheduleWanted(given, saved.schedule);
+  for (const [name, wanted] of FIXED.map((name) => [name, { ...given, schedule }[name]] as const)) {
+    const [was, is] = [saved[name], wanted].map((value) => JSON.stringify(value));
+    if (is !== undefined && is !== was) throw unchangeable(name, saved[name], wanted);
   }
   if (given.colourNoise !== undefined && given.colourNoise !== (saved.colourNoise?.kind ?? 'none'))
     throw unchangeable('colourNoise', saved.colourNoise?.kind ?? null, given.colourNoise);
-  if (given.from !== undefined && resolve(given.from) !== saved.from)
-    throw unchangeable('from', saved.from, given.from);
+  for (const name of ['from', 'stats'] as const) {
+    const path = given[name];
+    if (path !== undefined && resolve(path) !== saved[name]) throw unchangeable(name, saved[name], path);
+  }
   if (given.classes !== undefined && given.classes.join() !== saved.classes?.join())
     throw unchangeable('classes', saved.classes?.join() ?? null, given.classes.join());
   if (given.freeze !== undefined && given.freeze.join() !== saved.freeze.join())
@@ -309,77 +320,10 @@ export function resumedSettings(
         : { ...CONVOLUTION_DEFAULTS, autotune: saved.convolutions.autotune },
       given,
     ),
+    strict: given.strict ?? saved.strict,
   };
-  const changes = (['data', 'val', 'epochs', 'device'] as const)
+  const changes = (['data', 'val', 'epochs', 'device', 'strict'] as const)
     .filter((name) => settings[name] !== saved[name])
     .map((name) => `${name}: ${settings[name]} instead of ${saved[name]}`);
   return { settings, changes };
-}
-
-/** @throws {FileFormatError} where a checkpoint has no settings, or broken ones */
-export function parseSettings(notes: Readonly<Record<string, unknown>> | undefined, path: string): Settings {
-  if (notes === undefined) {
-    throw new FileFormatError(
-      `Expected checkpoint of "alexnet train" for ${path} but received one of another program`,
-    );
-  }
-  try {
-    return {
-      data: nullOr(notes.data, (value) => expectString('data', value)),
-      val: nullOr(notes.val, (value) => expectString('val', value)),
-      classes: nullOr(notes.classes, (value) => parseStrings('classes', value)),
-      trainPictures: expectInteger('trainPictures', notes.trainPictures, 1),
-      valPictures: expectInteger('valPictures', notes.valPictures, 1),
-      from: nullOr(notes.from, (value) => expectString('from', value)),
-      freeze: parseLayers(notes.freeze),
-      recipe: nullOr(notes.recipe, (value) => expectOneOf('recipe', value, RECIPE_NAMES)),
-      deviations: parseStrings('deviations', notes.deviations),
-      preset: expectOneOf('preset', notes.preset, PRESET_NAMES),
-      init: expectOneOf('init', notes.init, INITS),
-      dropout: expectInRange('dropout', notes.dropout, 0, 1, true),
-      epochs: expectInteger('epochs', notes.epochs, 1),
-      batch: expectInteger('batch', notes.batch, 1),
-      optimizer: expectOneOf('optimizer', notes.optimizer, OPTIMIZERS),
-      lr: expectFinite('lr', notes.lr),
-      momentum: expectFinite('momentum', notes.momentum),
-      weightDecay: expectFinite('weightDecay', notes.weightDecay),
-      biasRate: expectFinite('biasRate', notes.biasRate),
-      biasDecay: expectBoolean('biasDecay', notes.biasDecay),
-      schedule: parseSchedule(notes.schedule),
-      crops: expectOneOf('crops', notes.crops, CROPS),
-      flips: expectBoolean('flips', notes.flips),
-      mean: nullOr(notes.mean, (value) => expectOneOf('mean', value, MEANS)),
-      inputScale: nullOr(notes.inputScale, (value) => expectFinite('inputScale', value)),
-      seed: expectInteger('seed', notes.seed, 0),
-      colourNoise: nullOr(notes.colourNoise, (value) => expectColourNoise('colourNoise', value)),
-      threads: nullOr(notes.threads, (value) => expectInteger('threads', value, 1)),
-      device: expectString('device', notes.device),
-      convolutions: parseConvolutions(notes.convolutions),
-    };
-  } catch (cause) {
-    throw new FileFormatError(`${reasonOf(cause)} in the settings of ${path}`, { cause });
-  }
-}
-
-function parseStrings(name: string, value: unknown): string[] {
-  if (!Array.isArray(value)) throw new ArgumentError(expected('array of strings', name, value));
-  return value.map((line, i) => expectString(`${name}[${i}]`, line));
-}
-
-function parseLayers(value: unknown): string[] {
-  if (!Array.isArray(value)) throw new ArgumentError(expected('array of layers', 'freeze', value));
-  return value.map((name, i) => expectOneOf(`freeze[${i}]`, name, FREEZABLE));
-}
-
-function parseConvolutions(value: unknown): Settings['convolutions'] {
-  const { tf32, deterministic, autotune } = expectObject('convolutions', value);
-  return {
-    tf32: expectBoolean('tf32', tf32),
-    deterministic: expectBoolean('deterministic', deterministic),
-    autotune: expectBoolean('autotune', autotune),
-  };
-}
-
-function nullOr<T>(value: unknown, parse: (value: unknown) => T): T | null {
-  return value === null ? null : parse(value);
 }

@@ -52,19 +52,26 @@ function describe({ pictures, height, width, meanColour, axes }: Statistics): st
   ];
 }
 
+export interface StatisticsOptions {
+  strict: boolean;
+  /** Whether the training set is only a part of its folder. */
+  someClasses: boolean;
+  /** A file of `alexnet stats`. Default: that in the folder. */
+  stats: string | undefined;
+}
+
 /**
- * Those of a training set: of the file in its folder, or where there is none, or only some of its classes are taken, looked
- * at now.
+ * Those of a training set: of the file that is given or in its folder, or where there is none, or only some of the folder's classes
+ * are taken, looked at now.
  * @throws {DataError} for statistics of other pictures
  */
 export async function statisticsOfFolder(
   data: string,
   folder: Dataset,
-  strict: boolean,
-  someClasses: boolean,
+  { strict, someClasses, stats }: StatisticsOptions,
 ): Promise<Statistics> {
-  const path = join(data, STATISTICS);
-  if (!someClasses && (await exists(path))) {
+  const path = stats ?? join(data, STATISTICS);
+  if (stats !== undefined || (!someClasses && (await exists(path)))) {
     const statistics = await loadStatistics(path);
     expectStatisticsOf(folder, statistics, path);
     return statistics;

@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import { COLOUR_NOISES, type ColourNoise } from '../data/colour.js';
+import { STATISTICS } from '../data/listing.js';
 import { INITS, type Init, type PresetName } from '../models/presets.js';
 import {
   type Augmentation,
@@ -9,11 +10,12 @@ import {
   OPTIMIZERS,
   type OptimizerName,
   RECIPE_NAMES,
+  RECIPES,
   type RecipeName,
   type ScheduleSettings,
 } from '../train/recipes.js';
 import { addDeviceOptions, type DeviceOptions } from './device.js';
-import { examples, fraction, layers, names, positiveInteger, positiveNumber, seed } from './options.js';
+import { batch, epochs, examples, fraction, integerFrom0, layers, names, positiveNumber } from './options.js';
 import { PHOTOS, PRESET_NAMES, SHAPES } from './recipes.js';
 import { schedule } from './schedule.js';
 
@@ -25,17 +27,24 @@ export interface TrainOptions extends DeviceOptions, Partial<Augmentation> {
   recipe?: RecipeName;
   preset?: PresetName;
   init?: Init;
+  dropout?: number;
   epochs?: number;
   batch?: number;
   lr?: number;
   optimizer?: OptimizerName;
   momentum?: number;
   weightDecay?: number;
+  biasRate?: number;
+  biasDecay?: boolean;
   schedule?: ScheduleSettings;
+  /** Of the schedule. */
+  patience?: number;
   mean?: MeanKind;
   inputScale?: number;
   seed?: number;
   colourNoise?: ColourNoise['kind'] | 'none';
+  /** File. */
+  stats?: string;
   out?: string;
   from?: string;
   freeze?: string[];
@@ -79,6 +88,11 @@ export function addTrain(program: Command): void {
     )
     .addOption(choice('--init <name>', 'initial weights', INITS, SHAPES.init))
     .option(
+      '--dropout <p>',
+      'probability of dropout after both hidden fully connected layers (default: 0)',
+      fraction,
+    )
+    .option(
       '--from <path>',
       'start from a trained model, file or folder: its preset, preprocessing and weights; the last layer anew ' +
         'where the classes are others',
@@ -87,13 +101,13 @@ export function addTrain(program: Command): void {
     .option(
       '--epochs <n>',
       `times through the training pictures (default: ${SHAPES.epochs} of shapes, ${PHOTOS.epochs} of --data)`,
-      positiveInteger,
+      epochs,
     )
     .option(
       '--batch <n>',
       `pictures a step (default: ${SHAPES.batch} of shapes, ${PHOTOS.batch} of --data, ` +
         `down to ${PHOTOS.leastBatch} where an epoch would have fewer than ${PHOTOS.stepsPerEpoch} steps)`,
-      positiveInteger,
+      batch,
     )
     .option(
       '--lr <rate>',
@@ -104,11 +118,19 @@ export function addTrain(program: Command): void {
     .addOption(choice('--optimizer <name>', 'the rule of the update', OPTIMIZERS, SHAPES.optimizer))
     .option('--momentum <n>', 'of sgd (default: 0.9)', fraction)
     .option('--weight-decay <n>', 'default: 0.0005 with sgd, 0 with adam', fraction)
+    .option('--bias-rate <n>', 'rate of biases, so many times that of weights (default: 1)', positiveNumber)
+    .option('--bias-decay', 'biases decay as weights do (default)')
+    .option('--no-bias-decay', 'biases do not decay')
     .option(
       '--schedule <name>',
       'of the rate: constant; linear (up, then down); plateau (÷10 where the validation error stops improving); every:N ' +
         '(÷10 every N epochs); or N,N,N (÷10 at these epochs, ascending) (default: linear)',
       schedule,
+    )
+    .option(
+      '--patience <n>',
+      `of the schedule plateau: epochs without improvement that it waits for (default: ${RECIPES.paper.schedule.patience})`,
+      integerFrom0,
     )
     .addOption(
       choice('--mean <kind>', "what is subtracted: the training set's, or ImageNet's", MEANS, SHAPES.mean),
@@ -121,13 +143,17 @@ export function addTrain(program: Command): void {
     .addOption(choice('--crops <where>', 'of training pictures', CROPS, SHAPES.crops))
     .option('--flips', 'mirror half of the training pictures (default)')
     .option('--no-flips', 'mirror none')
-    .option('--seed <n>', 'of weights, order, crops, dropout (default: 0)', seed);
+    .option('--seed <n>', 'of weights, order, crops, dropout (default: 0)', integerFrom0);
   addDeviceOptions(command)
     .addOption(
       new Option(
         '--colour-noise <kind>',
         "with --data: add colours as the paper's section 4.1 says, or as its code did (default: none)",
       ).choices([...COLOUR_NOISES, 'none']),
+    )
+    .option(
+      '--stats <file>',
+      `for --mean image and --colour-noise: what "alexnet stats" stored elsewhere (default: ${STATISTICS} in --data)`,
     )
     .option('--devices <a,b>', "the network's two columns on a device each: cpu:0,cpu:1 or cuda:0,cuda:1")
     .option('--trace <file>', 'what each device did in the first steps, for ui.perfetto.dev')

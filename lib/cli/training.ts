@@ -19,21 +19,21 @@ import { type Data, drawnShapes, openFolders } from './data.js';
 import { openDevices } from './device.js';
 import { writableFolder } from './folder.js';
 import { count, describeSkipped, teller, writeLine } from './output.js';
-import { BarProgress, describeValidation, JsonProgress, LineProgress, type Progress } from './progress.js';
+import { describeValidation, makeProgress } from './progress.js';
 import { PHOTOS, SHAPES } from './recipes.js';
 import { Recorder, type RecorderOptions } from './recorder.js';
+import { parseSettings } from './saved_settings.js';
 import { describeSchedule } from './schedule.js';
 import {
   type DataFolders,
   devicesOf,
   foldersOf,
   newSettings,
-  parseSettings,
   resolveRecipe,
   resumedSettings,
   type Settings,
 } from './settings.js';
-import { statisticsOfFolder } from './statistics.js';
+import { type StatisticsOptions, statisticsOfFolder } from './statistics.js';
 import { stoppable } from './stop.js';
 import { Tracer } from './tracer.js';
 import type { TrainOptions } from './train.js';
@@ -44,7 +44,6 @@ interface Run {
   /** Folder of the checkpoints. */
   out: string;
   json: boolean;
-  strict: boolean;
   /** Undefined: measured on the training data. */
   preprocessing: Preprocessing | undefined;
   /** File for a trace of the first steps. */
@@ -93,6 +92,7 @@ async function start(given: TrainOptions): Promise<void> {
   const { preprocessing, colourNoise } = await inputOf(recipe, fixed, folders, data, {
     strict,
     someClasses: given.classes !== undefined,
+    stats: given.stats,
   });
   const pictures = { trainPictures: length, valPictures: data.validation.length, classes };
   const settings = newSettings(given, folders, pictures, model, colourNoise);
@@ -104,7 +104,6 @@ async function start(given: TrainOptions): Promise<void> {
     preprocessing,
     out,
     json,
-    strict,
     trace: given.trace,
     ...(from === undefined ? {} : { start: from }),
   });
@@ -116,13 +115,13 @@ async function inputOf(
   fixed: Preprocessing | undefined,
   folders: DataFolders | null,
   { train }: Data,
-  { strict, someClasses }: { strict: boolean; someClasses: boolean },
+  options: StatisticsOptions,
 ): Promise<{ preprocessing: Preprocessing | undefined; colourNoise: ColourNoise | null }> {
   const needed = kind !== null || (fixed === undefined && mean === 'image');
+  if (options.stats !== undefined && (folders === null || !needed))
+    throw new ArgumentError('--stats needs --data and --mean image or --colour-noise, which take statistics');
   const statistics =
-    folders === null || !needed
-      ? undefined
-      : await statisticsOfFolder(folders.data, train, strict, someClasses);
+    folders === null || !needed ? undefined : await statisticsOfFolder(folders.data, train, options);
   const colourNoise = kind === null || statistics === undefined ? null : { kind, axes: statistics.axes };
   const scale = inputScale === null ? undefined : ([inputScale, inputScale, inputScale] as const);
   if (fixed !== undefined)
@@ -139,7 +138,7 @@ async function inputOf(
 }
 
 async function resume(given: TrainOptions, folder: string): Promise<void> {
-  const { json = false, strict = false } = given;
+  const { json = false } = given;
   await using checkpoint = await ModelFile.open(folder);
   const { path, info } = checkpoint;
   const { preprocessing } = info;
@@ -151,15 +150,15 @@ async function resume(given: TrainOptions, folder: string): Promise<void> {
   const data =
     train === null || val === null
       ? drawnShapes(settings)
-      : await openFolders({ data: train, val }, strict, {
+      : await openFolders({ data: train, val }, settings.strict, {
           ...decoding(preprocessing),
           only: settings.classes ?? undefined,
         });
   const out = await writableFolder(given.out ?? dirname(path));
-  await run({ settings, data, preprocessing, out, json, strict, trace: given.trace, checkpoint, changes });
+  await run({ settings, data, preprocessing, out, json, trace: given.trace, checkpoint, changes });
 }
 
-async function run({ settings, data, out, json, strict, ...given }: Run): Promise<void> {
+async function run({ settings, data, out, json, ...given }: Run): Promise<void> {
   const { preprocessing, trace, start, checkpoint, changes = [] } = given;
   const { preset, init, dropout, seed, batch, epochs, threads } = settings;
   const devices = openDevices(settings.device, {
@@ -190,7 +189,7 @@ async function run({ settings, data, out, json, strict, ...given }: Run): Promis
     colourNoise: settings.colourNoise ?? undefined,
     out,
     notes: { ...settings },
-    strict,
+    strict: settings.strict,
     onEvent: (event) => {
       savedBest ||= event.event === 'epoch' && event.best;
       progress.onEvent(event);
@@ -238,11 +237,6 @@ function decoding(preprocessing: Preprocessing | undefined): ImageFolderOptions 
 /** Whether they are the model's classes, in its order. */
 function hasClasses({ info }: ModelFile, { classes }: Dataset): boolean {
   return classes.length === info.classes.length && classes.every((name, i) => name === info.classes[i]);
-}
-
-function makeProgress(json: boolean, epochs: number): Progress {
-  if (json) return new JsonProgress();
-  return process.stderr.isTTY ? new BarProgress(epochs) : new LineProgress(epochs);
 }
 
 function describe(settings: Settings, { train, validation }: Data, model: AlexNet, steps: number): string[] {

@@ -1,4 +1,5 @@
 import { ArgumentError, DataError, expected, reasonOf } from '../errors.js';
+import { Tensor } from '../tensor.js';
 
 /** A picture and what it shows. */
 export interface Sample {
@@ -6,6 +7,17 @@ export interface Sample {
   pixels: Uint8Array;
   height: number;
   width: number;
+  /** Index of its class. */
+  label: number;
+}
+
+/** A picture as a tensor, and what it shows. */
+export interface TensorSample {
+  /**
+   * uint8 `[height, width, 3]`, RGB, on any device. Its numbers are read when the picture's turn comes, behind what was
+   * enqueued on that device. It stays the data set's, which disposes of it or leaves it to the garbage collector.
+   */
+  pixels: Tensor;
   /** Index of its class. */
   label: number;
 }
@@ -49,7 +61,7 @@ export interface Dataset {
    * height and width. May be called again before the promise of an earlier call is settled. A sample for which it throws
    * a DataError is left out; any other error ends the reading.
    */
-  get(index: number): Promise<Sample> | Sample;
+  get(index: number): Promise<Sample | TensorSample> | Sample | TensorSample;
 }
 
 /** @throws {ArgumentError} where the data set's classes are others, or in another order */
@@ -71,13 +83,16 @@ export class Unreadable {
  * @throws {DataError} naming the index, where it is not what a sample should be
  */
 export async function readSample(dataset: Dataset, index: number): Promise<Sample | Unreadable> {
-  const sample = await get(dataset, index);
-  if (sample instanceof Unreadable) return sample;
-  if (typeof sample !== 'object' || sample === null)
-    throw new DataError(expected('object', `sample ${index}`, sample));
-  const { pixels, height, width, label } = sample;
+  const given = await get(dataset, index);
+  if (given instanceof Unreadable) return given;
+  if (typeof given !== 'object' || given === null)
+    throw new DataError(expected('object', `sample ${index}`, given));
   const name = (part: string) => `${part} of sample ${index}`;
-  if (!(pixels instanceof Uint8Array)) throw new DataError(expected('Uint8Array', name('pixels'), pixels));
+  const sample = isOfTensor(given) ? await readTensor(given, name('pixels')) : given;
+  const { pixels, height, width, label } = sample;
+  if (!(pixels instanceof Uint8Array)) {
+    throw new DataError(expected('Uint8Array or uint8 tensor [H, W, 3]', name('pixels'), pixels));
+  }
   if (!Number.isInteger(height) || !Number.isInteger(width) || Math.min(height, width) < 1) {
     throw new DataError(expected('positive integers', name('height and width'), [height, width]));
   }
@@ -91,7 +106,23 @@ export async function readSample(dataset: Dataset, index: number): Promise<Sampl
   return sample;
 }
 
-async function get(dataset: Dataset, index: number): Promise<Sample | Unreadable> {
+function isOfTensor(sample: Sample | TensorSample): sample is TensorSample {
+  return sample.pixels instanceof Tensor;
+}
+
+async function readTensor({ pixels, label }: TensorSample, name: string): Promise<Sample> {
+  const { dtype, shape } = pixels;
+  const [height = 0, width = 0, channels] = shape;
+  if (dtype !== 'uint8' || shape.length !== 3 || channels !== 3)
+    throw new DataError(`Expected uint8 tensor [H, W, 3] for ${name} but received ${pixels}`);
+  try {
+    return { pixels: await pixels.data<Uint8Array>(), height, width, label };
+  } catch (cause) {
+    throw new DataError(`Expected numbers for ${name} but received an error: ${reasonOf(cause)}`, { cause });
+  }
+}
+
+async function get(dataset: Dataset, index: number): Promise<Sample | TensorSample | Unreadable> {
   try {
     return await dataset.get(index);
   } catch (cause) {

@@ -1,5 +1,5 @@
 import { open, readFile, stat } from 'node:fs/promises';
-import sharp from 'sharp';
+import sharp, { type Sharp } from 'sharp';
 import { expectInteger, expectOneOf } from '../check.js';
 import { DataError, reasonOf } from '../errors.js';
 import { RESIZE_KERNELS, type ResizeKernel } from './resize.js';
@@ -27,6 +27,9 @@ export interface DecodedImage {
 /** Pictures of more pixels are refused, whatever their files say is in them. */
 export const MAX_PIXELS = 16_383 ** 2;
 
+/** Files of more bytes are refused: each that is decoded is held whole. */
+export const MAX_BYTES = 2 ** 29;
+
 /**
  * Pictures of more pixels are decoded one at a time. Most are never whole in memory, but interlaced ones are, with up to
  * 8 bytes a pixel.
@@ -40,6 +43,7 @@ let lastLarge: Promise<unknown> = Promise.resolve();
  * in sRGB of 8 bits; the shorter side is resized to `size` and the centre cut out. Of an animation the first frame.
  * @param source a file's path, or its content
  * @throws {DataError} that names the file, where it is missing, no picture, broken, or of more than `MAX_PIXELS`
+ *   or `MAX_BYTES`
  */
 export async function decodeImage(
   source: string | Uint8Array,
@@ -66,17 +70,18 @@ export async function decodeImage(
 }
 
 async function readPicture(file: string): Promise<Uint8Array> {
-  const reason = await refusalOfKind(file);
+  const reason = await refusalOfFile(file);
   if (reason !== undefined) throw new Error(reason);
   return readFile(file);
 }
 
-/** Anything else may have no end, or wait for a writer when it is opened. */
-async function refusalOfKind(file: string): Promise<string | undefined> {
+/** What is no regular file may have no end, or wait for a writer when it is opened. */
+async function refusalOfFile(file: string): Promise<string | undefined> {
   const stats = await stat(file).catch((error: NodeJS.ErrnoException) => {
     throw error.code === 'ENOENT' ? new Error('no such file', { cause: error }) : error;
   });
   if (!stats.isFile()) return stats.isDirectory() ? 'a folder' : 'not a regular file';
+  if (stats.size > MAX_BYTES) return `${stats.size} bytes are more than the limit of ${MAX_BYTES}`;
   return stats.size === 0 ? 'empty file' : undefined;
 }
 
@@ -86,14 +91,48 @@ async function decode(
   limitInputPixels: number,
 ): Promise<DecodedImage> {
   // Fails a file that ends early, but lets pass what decoders merely warn of.
-  const { data, info } = await sharp(input, { failOn: 'truncated', autoOrient: true, limitInputPixels })
-    .resize(size, size, { fit: 'cover', position: 'centre', kernel })
+  const picture = sharp(input, { failOn: 'truncated', autoOrient: true, limitInputPixels });
+  const resized =
+    kernel === 'linear'
+      ? await resizeAsTorchvision(picture, size)
+      : picture.resize(size, size, { fit: 'cover', position: 'centre', kernel });
+  const { data, info } = await resized
     .flatten({ background: '#ffffff' })
     .toColourspace('srgb')
     .raw({ depth: 'uchar' })
     .toBuffer({ resolveWithObject: true });
   if (info.channels !== 3) throw new Error(`decoded to ${info.channels} channels`);
   return { pixels: data, height: info.height, width: info.width };
+}
+
+/**
+ * Takes the pixels that torchvision's `Resize(size)` and `CenterCrop(size)` take of a PIL image: the longer side is rounded down, the
+ * crop's place to even. Of photos the grey levels are 0.1 to 0.4 from PIL's on average, 8 at most; of those that are more than
+ * four times as large, libvips averages some pixels before.
+ */
+async function resizeAsTorchvision(picture: Sharp, size: number): Promise<Sharp> {
+  const { format, autoOrient } = await picture.metadata();
+  const { width, height } = autoOrient;
+  const shorter = Math.min(width, height);
+  const [toWidth, toHeight] = [width, height].map((side) => Math.floor((size * side) / shorter)) as [
+    number,
+    number,
+  ];
+  // A JPEG is decoded whole where a part of it is taken, and otherwise at a fraction of its size, by another filter.
+  if (format === 'jpeg') picture.extract({ left: 0, top: 0, width, height });
+  return picture
+    .resize(toWidth, toHeight, { fit: 'fill', kernel: 'linear', fastShrinkOnLoad: false })
+    .extract({
+      left: roundToEven((toWidth - size) / 2),
+      top: roundToEven((toHeight - size) / 2),
+      width: size,
+      height: size,
+    });
+}
+
+/** As Python's `round`. */
+function roundToEven(value: number): number {
+  return value % 1 === 0.5 ? 2 * Math.round(value / 2) : Math.round(value);
 }
 
 /** Square pixels of RGB, made `size` × `size`. */
@@ -128,13 +167,13 @@ function refusalOfSize({ width, height }: { width: number; height: number }): st
 /** Why a file is no picture that can be decoded, as far as its head tells; undefined for one that is. */
 export async function refusalOf(file: string): Promise<string | undefined> {
   try {
-    const kind = await refusalOfKind(file);
-    if (kind !== undefined) return kind;
+    const reason = await refusalOfFile(file);
+    if (reason !== undefined) return reason;
     // sharp would take the end of a path like `photo[n=2]` for options.
     const input = file.endsWith(']') ? await readFile(file) : file;
     const head = await sharp(input, { limitInputPixels: false }).metadata();
-    const reason = refusalOfSize(head);
-    if (reason !== undefined) return reason;
+    const bomb = refusalOfSize(head);
+    if (bomb !== undefined) return bomb;
     const { compression } = head;
     // Most builds of sharp read the head of HEIC photos, and not the photos.
     if (compression === 'hevc' && !(await decodes(input))) return 'HEIC photo (HEVC): no decoder for it here';

@@ -16,6 +16,8 @@ export interface ImageFolderOptions extends ListingOptions {
   classes?: readonly string[];
   /** Of the folder's classes only these. Default: all. */
   only?: readonly string[] | undefined;
+  /** Takes a folder with one class folder too, from which nothing can be learnt. Default false, or true where `classes` are given. */
+  oneClass?: boolean | undefined;
   /** Pictures are resized on the shorter side and cut to `size` × `size` pixels. Default 256. */
   size?: number;
   /** What resizes. Default `lanczos3`. */
@@ -68,7 +70,7 @@ export class ImageFolder implements Dataset {
 
   /**
    * Lists a folder and looks at the head of every file. Hidden files and folders do not count. A prepared folder is only listed.
-   * @throws {DataError} where there is no folder, no class folder, one class only (unless `classes` are given), a
+   * @throws {DataError} where there is no folder, no class folder, one class only (unless `oneClass`), a
    *   class without pictures, a class that is not among `classes` or one of `only` that there is not, labels or synsets that do not
    *   fit, or a folder that was prepared otherwise
    */
@@ -141,7 +143,7 @@ export class ImageFolder implements Dataset {
 function choose(
   root: string,
   listed: readonly ListedClass[],
-  { only, ...options }: ImageFolderOptions,
+  { only, oneClass = false, ...options }: ImageFolderOptions,
 ): { classes: readonly string[]; found: readonly ListedClass[]; labelOf: (name: string) => number } {
   const wanted = only === undefined ? undefined : new Set(only.map(classId));
   const found = listed.filter(({ name }) => wanted?.has(classId(name)) ?? true);
@@ -154,7 +156,7 @@ function choose(
       const known = listed.map(({ name }) => name).join(', ');
       throw unusable(root, `no class ${missing.join(', ')} (there are: ${known})`);
     }
-    if (names.length === 1) throw unusable(root, `one class only, ${names[0]}`);
+    if (names.length === 1 && !oneClass) throw unusable(root, `one class only, ${names[0]}`);
   }
   const unknown = names.filter((name) => !labels.has(classId(name)));
   if (unknown.length > 0) {

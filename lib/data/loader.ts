@@ -83,9 +83,10 @@ export class Loader {
 
   /**
    * The batches of an epoch: the same at every call. Decoding begins with the first batch asked for and ends when the
-   * iteration does. A picture that cannot be read is left out of its batch, and a last, smaller batch without any is no
-   * batch. The iteration rejects with a DataError for another batch without any, and for a picture of another size than
-   * the others or smaller than the crop.
+   * iteration does. A picture that cannot be read is left out of its batch. A batch of which nothing is left is empty in
+   * training, so that those after it keep their places, and left out in evaluation. The iteration rejects with a
+   * DataError at the end of an epoch, from its first batch on, of which nothing could be read, and for a picture of
+   * another size than the others or smaller than the crop.
    * @param epoch the first is 0
    * @param startBatch so many batches are left out at the beginning
    */
@@ -99,15 +100,17 @@ export class Loader {
     const size = this.#batchSize;
     const order = this.#order(epoch).slice(startBatch * size, this.batches * size);
     const reading = new ReadAhead(this.#dataset, order, this.#reading);
+    let pictures = 0;
     try {
       for (let start = 0; start < order.length; start += size) {
         const count = Math.min(size, order.length - start);
         const askedMs = performance.now();
         const reads = await reading.take(count);
         const waitingMs = performance.now() - askedMs;
-        if (reads.length > 0) yield this.#batch(epoch, reads, waitingMs);
-        else if (count === size || start === 0) throw reading.noneOf(count);
+        pictures += reads.length;
+        if (reads.length > 0 || this.#training) yield this.#batch(epoch, reads, waitingMs);
       }
+      if (pictures === 0 && startBatch === 0) throw reading.noneOf(order.length);
     } finally {
       reading.stop();
     }

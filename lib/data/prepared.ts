@@ -279,11 +279,12 @@ export async function openPrepared(
 
 /** @throws {DataError} where it is not of `size` × `size` pixels */
 export async function readRaw(file: string, size: number): Promise<Uint8Array> {
-  const bytes = await readFile(file).catch((cause: unknown) => {
+  const wanted = size * size * 3;
+  try {
+    const { size: length } = await stat(file);
+    if (length !== wanted) throw new Error(expected(`${wanted} bytes`, 'pixels', length));
+    return await readFile(file);
+  } catch (cause) {
     throw new DataError(`${file} could not be read: ${reasonOf(cause)}`, { cause });
-  });
-  if (bytes.length === size * size * 3) return bytes;
-  throw new DataError(
-    `${file} could not be read: ${expected(`${size * size * 3} bytes`, 'pixels', bytes.length)}`,
-  );
+  }
 }

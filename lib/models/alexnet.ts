@@ -43,7 +43,8 @@ export interface AlexNetOptions {
   device?: DeviceLike;
   /**
    * Instead of `device`, for a preset of two columns: a device for each, as the paper has it (section 3.5). Both are CPU
-   * devices or both are CUDA devices. The network computes the same, and model files are the same.
+   * devices or both are CUDA devices. The network computes the same, and model files are the same. Each of two CPU devices
+   * takes all cores for an operation unless `device.setThreads` says otherwise; the command line gives each half of them.
    */
   devices?: readonly DeviceLike[];
 }

@@ -1,7 +1,7 @@
 import { expectInRange, expectInteger } from '../check.js';
 import { adamStep } from '../ops/index.js';
 import type { Tensor } from '../tensor.js';
-import { Optimizer, type ParameterGroup, type ParameterList } from './optimizer.js';
+import { type GroupOptions, Optimizer, type ParameterGroup, type ParameterList } from './optimizer.js';
 
 /** Adam (Kingma and Ba, 2015), with PyTorch's defaults. */
 export class Adam extends Optimizer {
@@ -12,9 +12,13 @@ export class Adam extends Optimizer {
 
   constructor(
     params: ParameterList | readonly ParameterGroup[],
-    options: { lr: number; beta1?: number; beta2?: number; eps?: number; weightDecay?: number },
+    {
+      lr,
+      weightDecay = 0,
+      ...options
+    }: { lr: number; beta1?: number; beta2?: number; eps?: number; weightDecay?: number },
   ) {
-    super(params, options, ['m', 'v']);
+    super(params, { lr, weightDecay }, ['m', 'v']);
     this.#beta1 = expectInRange('beta1', options.beta1 ?? 0.9, 0, 1, true);
     this.#beta2 = expectInRange('beta2', options.beta2 ?? 0.999, 0, 1, true);
     this.#eps = expectInRange('eps', options.eps ?? 1e-8, 0, 1);
@@ -31,8 +35,7 @@ export class Adam extends Optimizer {
   protected override update(
     parameter: Tensor,
     gradient: Tensor,
-    lr: number,
-    weightDecay: number,
+    { lr, weightDecay }: Required<GroupOptions>,
     state: ReadonlyMap<string, Tensor>,
   ): void {
     const [m, v] = [state.get('m'), state.get('v')];

@@ -1,4 +1,10 @@
 export { Adam } from './adam.js';
-export { type GroupOptions, Optimizer, type ParameterGroup, type ParameterList } from './optimizer.js';
+export {
+  type GroupOptions,
+  type GroupValues,
+  Optimizer,
+  type ParameterGroup,
+  type ParameterList,
+} from './optimizer.js';
 export * from './schedule.js';
-export { SGD } from './sgd.js';
+export { SGD, type SGDGroupOptions } from './sgd.js';

@@ -17,36 +17,42 @@ export interface GroupOptions {
   weightDecay?: number;
 }
 
-/** Parameters with a rate and decay of their own, such as biases. */
-export interface ParameterGroup extends GroupOptions {
+/** Parameters with options of their own, such as biases. */
+export type ParameterGroup<Options extends GroupOptions = GroupOptions> = Options & {
   params: ParameterList;
-}
+};
 
-interface Entry {
+/** The largest value of what a parameter has by its group; the least is 0. */
+const LARGEST = { lr: Number.MAX_VALUE, weightDecay: Number.MAX_VALUE, momentum: 1 } as const;
+
+/** What a parameter's group has; `Own` is what not every optimizer has. */
+export type GroupValues<Own extends 'momentum'> = Readonly<Record<'lr' | 'weightDecay' | Own, number>>;
+
+interface Entry<Own extends 'momentum'> {
   name: string;
   parameter: Tensor;
-  lr: number;
-  weightDecay: number;
+  values: GroupValues<Own>;
 }
 
-interface Slot extends Entry {
+interface Slot<Own extends 'momentum'> extends Entry<Own> {
   /** The optimizer's tensors for this parameter, by the state's name. */
   state: ReadonlyMap<string, Tensor>;
 }
 
 /** What SGD and Adam share: parameters with a rate, decay and state each, and a factor on all rates. */
-export abstract class Optimizer {
-  readonly #slots: Slot[];
-  readonly #lr: number;
+export abstract class Optimizer<Own extends 'momentum' = never> {
+  readonly #slots: Slot<Own>[];
+  readonly #defaults: GroupValues<Own>;
   #lrFactor = 1;
 
+  /** @param defaults of parameters whose group says nothing else */
   constructor(
-    params: ParameterList | readonly ParameterGroup[],
-    options: { lr: number; weightDecay?: number },
+    params: ParameterList | readonly ParameterGroup<Partial<GroupValues<Own>>>[],
+    defaults: GroupValues<Own>,
     stateNames: readonly string[],
   ) {
-    this.#lr = expectInRange('lr', options.lr, 0, Number.MAX_VALUE);
-    this.#slots = entriesOf(params, options).map((entry) => ({
+    this.#defaults = valuesOf({}, defaults);
+    this.#slots = entriesOf(params, defaults).map((entry) => ({
       ...entry,
       state: new Map(stateNames.map((state) => [state, zerosLike(entry.parameter)])),
     }));
@@ -54,7 +60,7 @@ export abstract class Optimizer {
 
   /** The rate of the next step, without groups that have one of their own. */
   get lr(): number {
-    return this.#lr * this.#lrFactor;
+    return this.#defaults.lr * this.#lrFactor;
   }
 
   /** Multiplies all base rates by `factor` from the next step on; a schedule calls it. */
@@ -73,9 +79,9 @@ export abstract class Optimizer {
     this.beforeStep();
     const gradients = this.#slots.flatMap(({ parameter }) => parameter.grad ?? []);
     together(gradients);
-    for (const { parameter, lr, weightDecay, state } of this.#slots) {
-      if (parameter.grad !== undefined)
-        this.update(parameter, parameter.grad, lr * this.#lrFactor, weightDecay, state);
+    for (const { parameter, values, state } of this.#slots) {
+      const lr = values.lr * this.#lrFactor;
+      if (parameter.grad !== undefined) this.update(parameter, parameter.grad, { ...values, lr }, state);
     }
     return check([...gradients, ...this.parameters()]);
   }
@@ -84,8 +90,7 @@ export abstract class Optimizer {
   protected abstract update(
     parameter: Tensor,
     gradient: Tensor,
-    lr: number,
-    weightDecay: number,
+    values: GroupValues<Own>,
     state: ReadonlyMap<string, Tensor>,
   ): void;
 
@@ -104,13 +109,18 @@ export abstract class Optimizer {
 
   /** Its kind and options, in words: what a resumed run is compared by. */
   settings(): string {
-    const groups = new Set(this.#slots.map(({ lr, weightDecay }) => `lr ${lr}, weightDecay ${weightDecay}`));
+    const groups = new Set(this.#slots.map(({ values }) => this.#describe(values)));
     return [...groups, ...Object.entries(this.options()).map(([name, value]) => `${name} ${value}`)].join(
       '; ',
     );
   }
 
-  /** Those that hold for all parameters. */
+  #describe({ lr, weightDecay, ...own }: GroupValues<Own>): string {
+    const others = Object.entries(own).filter(([name, value]) => value !== this.#defaults[name as Own]);
+    return [['lr', lr], ['weightDecay', weightDecay], ...others].map((pair) => pair.join(' ')).join(', ');
+  }
+
+  /** Those that hold for all parameters whose group has none of its own. */
   protected abstract options(): Readonly<Record<string, number | string>>;
 
   /** What a checkpoint keeps beside tensors. */
@@ -136,24 +146,19 @@ export abstract class Optimizer {
   }
 }
 
-function entriesOf(
-  params: ParameterList | readonly ParameterGroup[],
-  defaults: { lr: number; weightDecay?: number },
-): Entry[] {
-  const entries: Entry[] = [];
+function entriesOf<Own extends 'momentum'>(
+  params: ParameterList | readonly ParameterGroup<Partial<GroupValues<Own>>>[],
+  defaults: GroupValues<Own>,
+): Entry<Own>[] {
+  const entries: Entry<Own>[] = [];
   const names = new Set<string>();
   const tensors = new Set<Tensor>();
   let place = 0;
-  for (const item of iterable<Tensor | readonly [string, Tensor] | ParameterGroup>(params)) {
-    const group: ParameterGroup = isGroup(item) ? item : { params: [item] };
-    const lr = expectInRange('lr', group.lr ?? defaults.lr, 0, Number.MAX_VALUE);
-    const weightDecay = expectInRange(
-      'weightDecay',
-      group.weightDecay ?? defaults.weightDecay ?? 0,
-      0,
-      Number.MAX_VALUE,
-    );
-    for (const element of iterable(group.params)) {
+  type Group = ParameterGroup<Partial<GroupValues<Own>>>;
+  for (const item of iterable<Tensor | readonly [string, Tensor] | Group>(params)) {
+    const [group, list] = isGroup(item) ? [item, item.params] : [{}, [item]];
+    const values = valuesOf(group, defaults);
+    for (const element of iterable<Tensor | readonly [string, Tensor]>(list)) {
       const [name, parameter] = Array.isArray(element) ? element : [String(place), element];
       place++;
       if (!(parameter instanceof Tensor)) throw new ArgumentError(expected('tensor', name, parameter));
@@ -161,7 +166,7 @@ function entriesOf(
         throw new ArgumentError(expected('each parameter once', 'params', name));
       names.add(name);
       tensors.add(parameter);
-      if (parameter.requiresGrad) entries.push({ name, parameter, lr, weightDecay });
+      if (parameter.requiresGrad) entries.push({ name, parameter, values });
     }
   }
   if (entries.length === 0) {
@@ -171,12 +176,22 @@ function entriesOf(
   return entries;
 }
 
+function valuesOf<Own extends 'momentum'>(
+  group: Partial<GroupValues<Own>>,
+  defaults: GroupValues<Own>,
+): GroupValues<Own> {
+  const values: Record<'lr' | 'weightDecay' | Own, number> = { ...defaults };
+  for (const name of Object.keys(defaults) as (keyof typeof values)[])
+    values[name] = expectInRange(name, group[name] ?? defaults[name], 0, LARGEST[name]);
+  return values;
+}
+
 function iterable<T>(params: Iterable<T>): Iterable<T> {
   if (typeof params === 'object' && params !== null && Symbol.iterator in params) return params;
   throw new ArgumentError(expected('iterable of parameters, such as model.parameters(),', 'params', params));
 }
 
-function isGroup(item: Tensor | readonly [string, Tensor] | ParameterGroup): item is ParameterGroup {
+function isGroup<G extends ParameterGroup>(item: Tensor | readonly [string, Tensor] | G): item is G {
   return typeof item === 'object' && item !== null && 'params' in item;
 }
 

@@ -1,21 +1,25 @@
-import { expectInRange } from '../check.js';
 import { sgdStep } from '../ops/index.js';
 import type { Tensor } from '../tensor.js';
-import { Optimizer, type ParameterGroup, type ParameterList } from './optimizer.js';
+import { type GroupOptions, Optimizer, type ParameterGroup, type ParameterList } from './optimizer.js';
+
+export interface SGDGroupOptions extends GroupOptions {
+  /** Default: the optimizer's. */
+  momentum?: number;
+}
 
 /**
  * Stochastic gradient descent by the paper's rule (section 5): v ← momentum·v − weightDecay·lr·w − lr·g; w ← w + v. The
  * rate is inside the velocity: when it drops, the velocity of earlier steps stays as it was. PyTorch's rule differs there.
  */
-export class SGD extends Optimizer {
+export class SGD extends Optimizer<'momentum'> {
   readonly #momentum: number;
 
   constructor(
-    params: ParameterList | readonly ParameterGroup[],
-    options: { lr: number; momentum?: number; weightDecay?: number },
+    params: ParameterList | readonly ParameterGroup<SGDGroupOptions>[],
+    { lr, momentum = 0, weightDecay = 0 }: { lr: number; momentum?: number; weightDecay?: number },
   ) {
-    super(params, options, ['velocity']);
-    this.#momentum = expectInRange('momentum', options.momentum ?? 0, 0, 1);
+    super(params, { lr, momentum, weightDecay }, ['velocity']);
+    this.#momentum = momentum;
   }
 
   protected override options(): Readonly<Record<string, number | string>> {
@@ -25,11 +29,10 @@ export class SGD extends Optimizer {
   protected override update(
     parameter: Tensor,
     gradient: Tensor,
-    lr: number,
-    weightDecay: number,
+    values: Required<SGDGroupOptions>,
     state: ReadonlyMap<string, Tensor>,
   ): void {
     const velocity = state.get('velocity');
-    if (velocity) sgdStep(parameter, velocity, gradient, { lr, momentum: this.#momentum, weightDecay });
+    if (velocity) sgdStep(parameter, velocity, gradient, values);
   }
 }

@@ -53,13 +53,19 @@ export async function predictionsPicture(pictures: readonly PicturePredictions[]
   return drawSvg(svgOf(width, height, elements), width, height, overlays);
 }
 
+/** Without the WordNet id that ImageNet's classes begin with: there is no room for both. */
+function wordsOf(name: string): string {
+  return name.replace(/^n\d{8} (?=\S)/, '');
+}
+
 function captionAndBars(
   { label, name, predictions }: PicturePredictions,
   left: number,
   top: number,
 ): string[] {
   const caption = { x: left + SIDE / 2, y: top + 17, size: 15, anchor: 'middle', room: SIDE } as const;
-  const elements = [text(label ?? name, { ...caption, fill: label === undefined ? GREY : '#000000' })];
+  const written = label === undefined ? name : wordsOf(label);
+  const elements = [text(written, { ...caption, fill: label === undefined ? GREY : '#000000' })];
   predictions.forEach(({ class: guess, probability }, i) => {
     const y = top + CAPTION + i * BAR;
     const right = guess === label;
@@ -67,7 +73,9 @@ function captionAndBars(
     elements.push(rect(left, y, width, BAR - 3, right ? PINK : BLUE));
     const part = `${(100 * probability).toFixed(probability < 0.0995 ? 1 : 0)} %`;
     const at = { y: y + 13, size: SIZE };
-    elements.push(text(guess, { x: left + 4, ...at, room: SIDE - 54, fill: right ? RED : '#000000' }));
+    elements.push(
+      text(wordsOf(guess), { x: left + 4, ...at, room: SIDE - 54, fill: right ? RED : '#000000' }),
+    );
     elements.push(text(part, { x: left + SIDE - 3, ...at, size: 11, anchor: 'end', fill: '#404040' }));
   });
   return elements;

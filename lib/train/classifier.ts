@@ -128,7 +128,7 @@ export class Classifier {
   /**
    * Loss, top-1 and top-5 over a data set.
    * @throws {ArgumentError} where its classes are not those of the model
-   * @throws {DataError} where hardly any picture can be read, or where strict, for the first that cannot be read
+   * @throws {DataError} where no picture can be read, or where strict, for the first that cannot be read
    */
   async evaluate(dataset: Dataset, options?: EvaluateOptions): Promise<Evaluation> {
     return evaluateTogether([this], dataset, options);
@@ -137,7 +137,7 @@ export class Classifier {
   /**
    * What the last hidden layer makes of each picture that can be read, in order, batch by batch: see
    * {@link AlexNet.features}.
-   * @throws {DataError} where hardly any picture can be read, or where strict, for the first that cannot be read
+   * @throws {DataError} where no picture can be read, or where strict, for the first that cannot be read
    */
   async *features(dataset: Dataset, options: SkipOptions = {}): AsyncGenerator<Features, void, undefined> {
     const { crop } = this.preprocessing;

@@ -46,7 +46,8 @@ export interface Judgement {
 export interface EvaluateOptions extends SkipOptions {
   /**
    * Average over ten crops instead of taking the centre: the four corners and the centre, and their reflections (section
-   * 4.1 of the paper).
+   * 4.1 of the paper). In one pass of the device: a batch's pictures cross to it once, and all ten crops are cut and computed there
+   * in a row, with one wait at the end. One after the other, so that they take the memory of one.
    */
   tenCrop?: boolean;
   /** Called for each picture, in order. */
@@ -66,7 +67,7 @@ const BATCH = 64;
  * Figures over a whole data set, in evaluation mode; restores the models' modes. Of several models, and of several crops,
  * the probabilities are averaged.
  * @throws {ArgumentError} where the models do not take the same pictures
- * @throws {DataError} for an empty data set, one of which hardly any picture can be read, or where strict, for the first
+ * @throws {DataError} for an empty data set, one of which no picture can be read, or where strict, for the first
  *   that cannot be read
  * @throws the reason of `signal`, where that is aborted before the end
  */
@@ -144,7 +145,7 @@ function expectSamePictures([first, ...others]: readonly [Member, ...Member[]]):
   }
 }
 
-/** Of each crop: the logits of all pictures. They are uploaded once. */
+/** Of each crop: the logits of all pictures. They are uploaded once, and waited for once. */
 async function logitsOf({ model, input }: Member, batch: Batch, tenCrop: boolean): Promise<Scores[]> {
   return noGrad(() =>
     tidy(() => {

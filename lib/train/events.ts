@@ -1,7 +1,7 @@
 import type { SkippedSample } from '../data/dataset.js';
 import type { Metrics } from './evaluate.js';
 
-/** One of these for every step, in order. */
+/** One of these for every step, in order. A step of which no picture can be read has none: its number is passed over. */
 export interface StepEvent {
   event: 'step';
   /** Counted from 1, like `step`, which goes on over the epochs. */

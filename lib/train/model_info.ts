@@ -31,7 +31,7 @@ const MAX_JSON_LENGTH = 4 * 2 ** 20;
 
 /** @throws {ArgumentError} where {@link parseInfo} would not read it back */
 export function formatInfo(info: ModelInfo): Metadata {
-  const metadata: Record<string, string> = { format: FORMAT };
+  const metadata: Record<string, string> = { format: JSON.stringify(FORMAT) };
   const { mean } = info.preprocessing;
   const meanImage = mean instanceof Float32Array ? mean : undefined;
   const preprocessing =
@@ -49,7 +49,9 @@ export function formatInfo(info: ModelInfo): Metadata {
  * @throws {ArgumentError}
  */
 export function parseInfo(metadata: Metadata, meanImage: Float32Array | undefined): ModelInfo {
-  if (metadata.format !== FORMAT) throw new ArgumentError(expected(`"${FORMAT}"`, 'format', metadata.format));
+  // The first files had it without JSON's quotes.
+  if (metadata.format !== JSON.stringify(FORMAT) && metadata.format !== FORMAT)
+    throw new ArgumentError(expected(`"${FORMAT}"`, 'format', metadata.format));
   const model = parseConfig(parse(metadata, 'model'));
   const classes = expectStrings('classes', parse(metadata, 'classes'));
   if (classes.length !== model.classes) {

@@ -143,7 +143,7 @@ const DEVIATIONS: Record<RecipeName, readonly string[]> = {
     'crop and mirroring are drawn for each picture, not for 32 together',
     "to the end, colours are added and conv1 learns, and the biases' rate falls with that of the weights",
   ],
-  dansuh17: [],
+  dansuh17: ['the shorter side of pictures becomes 256 pixels before their centre is cut out'],
 };
 
 /** Of ImageNet, for which the paper's recipe was made. */

@@ -177,7 +177,8 @@ export class Trainer {
    * one can resume from the last checkpoint.
    * @throws {TrainingError} as soon as a loss or a weight is not finite; the checkpoints are those of before
    * @throws {FileWriteError} where a checkpoint cannot be written; says what the folder holds
-   * @throws {DataError} where pictures cannot be had; the steps up to there are in the checkpoint
+   * A step of which no picture can be read is passed over: it keeps its number, and has no update, no draw of dropout and no event.
+   * @throws {DataError} where pictures cannot be had, or none of an epoch can be read; the steps up to there are in the checkpoint
    */
   async fit(epochs: number, { signal }: { signal?: AbortSignal } = {}): Promise<EndEvent> {
     expectInteger('epochs', epochs, 1);
@@ -275,6 +276,8 @@ export class Trainer {
 
   /** A checkpoint in the middle of an epoch, unless there is nothing new: what is there may be another run's. */
   async #saveSteps(reason?: DataError): Promise<void> {
+    // Where all was passed over, nothing has changed: the epoch begins anew.
+    if (this.#progress.sums.pictures === 0) this.#progress.step = this.epoch * this.stepsPerEpoch;
     if (this.#progress.step === this.#checkpoints.newestStep) return;
     await this.#saveLast().catch((failure: unknown) => {
       if (reason === undefined) throw failure;
@@ -293,8 +296,15 @@ export class Trainer {
     this.#lastStepMs = performance.now();
     try {
       const batches = this.#loader.epoch(this.#progress.epoch, this.#stepOfEpoch);
+      let waitingMs = 0;
       for await (const batch of untilAborted(batches, signal)) {
-        inFlight.push(this.#step(batch));
+        waitingMs += batch.waitingMs;
+        if (batch.indices.length === 0) {
+          this.#progress.step++;
+          continue;
+        }
+        inFlight.push(this.#step(batch, Math.min(waitingMs, this.#idle.idleMs)));
+        waitingMs = 0;
         if (inFlight.length >= STEPS_IN_FLIGHT) await settleOldest();
       }
       while (inFlight.length > 0) await settleOldest();
@@ -306,10 +316,9 @@ export class Trainer {
   }
 
   /** Enqueues forward, backward and update of one batch. */
-  #step(batch: Batch): InFlight {
+  #step(batch: Batch, waitingMs: number): InFlight {
     const { model, optimizer } = this.#options;
     const input = this.#pipeline;
-    const waitingMs = Math.min(batch.waitingMs, this.#idle.idleMs);
     const { epoch, step } = this.#progress;
     optimizer.setLrFactor(this.#schedule.factor(step, epoch));
     const numbers = tidy(() => {

@@ -71,7 +71,7 @@ export function parseTrainingState(value: unknown, path: string): TrainingState 
     return {
       epoch: expectInteger('epoch', state.epoch, 0),
       step: expectInteger('step', state.step, 0),
-      sums: pick('sums', state.sums, ['loss', 'hits', 'pictures']),
+      sums: parseSums(state.sums),
       train: state.train === null ? null : pick('train', state.train, ['loss', 'top1']),
       val: state.val === null ? null : pick('val', state.val, ['loss', 'top1', 'top5']),
       best: state.best === null ? null : expectFinite('best', state.best),
@@ -87,7 +87,7 @@ export function parseTrainingState(value: unknown, path: string): TrainingState 
       choices: members('choices', state.choices, expectString),
       optimizer: members('optimizer', state.optimizer, expectFinite),
       schedule: members('schedule', state.schedule, expectFinite),
-      generator: pick('generator', state.generator, ['seed', 'offset']),
+      generator: parseGenerator(state.generator),
     };
   } catch (cause) {
     const reason = reasonOf(cause);
@@ -95,6 +95,23 @@ export function parseTrainingState(value: unknown, path: string): TrainingState 
       cause,
     });
   }
+}
+
+function parseSums(value: unknown): Progress['sums'] {
+  const { loss, hits, pictures } = expectObject('sums', value);
+  return {
+    loss: expectFinite('sums.loss', loss),
+    hits: expectInteger('sums.hits', hits, 0),
+    pictures: expectInteger('sums.pictures', pictures, 0),
+  };
+}
+
+function parseGenerator(value: unknown): TrainingState['generator'] {
+  const { seed, offset } = expectObject('generator', value);
+  return {
+    seed: expectInteger('generator.seed', seed, 0),
+    offset: expectInteger('generator.offset', offset, 0),
+  };
 }
 
 function expectAugmentation(value: unknown): Augmentation {

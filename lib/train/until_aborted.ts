@@ -3,23 +3,31 @@ export async function* untilAborted<T>(
   source: AsyncGenerator<T, void, undefined>,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<T, void, undefined> {
-  const { promise: aborted, resolve } = withResolver<'aborted'>();
-  const onAbort = (): void => resolve('aborted');
-  signal?.addEventListener('abort', onAbort);
   try {
     while (!signal?.aborted) {
-      const coming = source.next();
-      const next = await Promise.race([coming, aborted]);
-      if (next === 'aborted') {
-        coming.catch(() => {});
-        return;
-      }
-      if (next.done) return;
+      const next = await orAborted(() => source.next(), signal);
+      if (next === 'aborted' || next.done) return;
       yield next.value;
     }
   } finally {
-    signal?.removeEventListener('abort', onAbort);
     source.return().catch(() => {});
+  }
+}
+
+/** Not by Promise.race: a promise that lasts as long as the signal keeps the results of all that it was raced with. */
+async function orAborted<T>(
+  start: () => Promise<T>,
+  signal: AbortSignal | undefined,
+): Promise<T | 'aborted'> {
+  let onAbort = (): void => {};
+  try {
+    return await new Promise<T | 'aborted'>((resolve, reject) => {
+      onAbort = () => resolve('aborted');
+      signal?.addEventListener('abort', onAbort);
+      start().then(resolve, reject);
+    });
+  } finally {
+    signal?.removeEventListener('abort', onAbort);
   }
 }
 
@@ -29,13 +37,4 @@ export function ifAborted(signal: AbortSignal | undefined): (error: unknown) => 
     if (signal?.aborted && error === signal.reason) return undefined;
     throw error;
   };
-}
-
-/** `Promise.withResolvers`, which Node 20 has not. */
-function withResolver<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
-  let resolve: (value: T) => void = () => {};
-  const promise = new Promise<T>((settle) => {
-    resolve = settle;
-  });
-  return { promise, resolve };
 }

@@ -87,16 +87,18 @@ Napi::Value read(const Napi::CallbackInfo& info) {
   const auto [id, promise] = completions->expect(env, array);
   // Not in `reads`: a poisoned tensor must reject the promise, not skip the operation.
   deviceOf(info, handle.device)
-      .stream.pushAwaited(
-          {"read",
-           {},
-           {},
-           [=, id = id, host = host, fate = handle.fate, source = handle.view()](Context& context) {
-             auto failure = fate->failure();
-             if (!failure)
-               failure = attempt("read", [&] { download(context, host, source.data, source.bytes()); });
-             completions->settle(id, failure);
-           }});
+      .stream.pushAwaited({"read",
+                           {},
+                           {},
+                           [=, id = id, host = host, device = handle.device, fate = handle.fate,
+                            source = handle.view()](Context& context) {
+                             auto failure = fate->failure();
+                             if (!failure)
+                               failure = attempt(device, "read", [&] {
+                                 download(context, host, source.data, source.bytes());
+                               });
+                             completions->settle(id, failure);
+                           }});
   return promise;
 }
 
@@ -117,9 +119,12 @@ Napi::Value check(const Napi::CallbackInfo& info) {
   const auto [id, promise] = completions->expect(env, env.Undefined());
   deviceOf(info, launch.device)
       .stream.pushAwaited(
-          {"check", {}, {}, [=, id = id, fates = std::move(launch.operation.reads)](Context& context) {
+          {"check",
+           {},
+           {},
+           [=, id = id, device = launch.device, fates = std::move(launch.operation.reads)](Context& context) {
              auto failure = firstFailure(fates);
-             if (!failure) failure = attempt("check", [&] { finish(context); });
+             if (!failure) failure = attempt(device, "check", [&] { finish(context); });
              completions->settle(id, failure);
            }});
   return promise;
@@ -142,16 +147,17 @@ void transfer(const Napi::CallbackInfo& info) {
   Handle& source = unwrapHandle(env, info[0]);
   Handle& target = unwrapHandle(env, info[1]);
   Stream& stream = deviceOf(info, target.device).stream;
-  stream.wait(deviceOf(info, source.device).stream.record());
-  // This stream owns the source's block until it has read it: see allocator.h.
-  stream.push({"to",
-               {source.fate},
-               {target.fate},
-               [block = source.block->block(), from = source.view(),
-                to = target.view()](Context& context) mutable { copyBetweenDevices(context, from, to); },
-               Stream::Operation::Kind::Compute,
-               source.device,
-               source.bytes()});
+  const std::shared_ptr<Event> event = deviceOf(info, source.device).stream.record();
+  stream.wait(event);
+  stream.push(
+      {"to",
+       {source.fate, event->fate},
+       {target.fate},
+       [device = source.device, block = source.block->block(), from = source.view(), to = target.view()](
+           Context& context) mutable { copyBetweenDevices(context, device, block, from, to); },
+       Stream::Operation::Kind::Compute,
+       source.device,
+       source.bytes()});
 }
 
 /// together(handles of one device): those that are poisoned poison all.

@@ -36,16 +36,24 @@ void upload(Context&, void* device, const void* host, size_t bytes);
 void download(Context&, void* host, const void* device, size_t bytes);
 /// Waits until all that was enqueued has completed, and throws where some of it failed.
 void finish(Context&);
-/// From another device of this backend: its stream's thread has done all that was enqueued before, and the
-/// rest of the order is the backend's.
-void copyBetweenDevices(Context&, const Tensor& source, Tensor& target);
+/// Where a device is in its work when its stream's thread is here; null where it has done all of it.
+class Point;
+std::shared_ptr<const Point> markPoint(Context&);
+/// The next copy from that point's device begins after it.
+void follow(Context&, const Point&);
+/// From another device of this backend, which this one follows. `block` has the source, and is owned until it
+/// has been read.
+void copyBetweenDevices(Context&, int from, const std::shared_ptr<Block>& block, const Tensor& source,
+                        Tensor& target);
 
 /// How the operations of this device compute from now on, such as `threads`. Throws for an option that it
 /// does not have.
 void setOption(Context&, const std::string& name, int64_t value);
 
-/// For traces: marks a point in the order of the device's work. Returns its number.
+/// For traces: marks a point in the order of the device's work, or of its copies from other devices. Returns
+/// its number.
 size_t mark(Context&);
+size_t markCopies(Context&);
 /// When the device reached each mark since the last call, in nanoseconds of std::chrono::steady_clock.
 std::vector<int64_t> takeMarks(Context&);
 /// Which implementation has computed since the last call; empty where there is only one.

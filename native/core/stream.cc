@@ -2,17 +2,21 @@
 
 namespace nodecudnn {
 
-std::shared_ptr<const Failure> attempt(const char* op, const std::function<void()>& run) {
+std::shared_ptr<const Failure> attempt(int device, const char* op, const std::function<void()>& run) {
+  const std::string name = deviceName(device);
+  const auto failure = [&](const std::string& failed, const std::string& cause, ErrorCode code) {
+    const bool isNamed = cause.find(name) != std::string::npos;
+    return std::make_shared<Failure>(Failure{failed, isNamed ? cause : concat(cause, ", on ", name), code});
+  };
   try {
     run();
     return nullptr;
   } catch (const Error& error) {
-    return std::make_shared<Failure>(
-        Failure{error.op().empty() ? op : error.op(), error.what(), error.code()});
+    return failure(error.op().empty() ? op : error.op(), error.what(), error.code());
   } catch (const std::bad_alloc&) {
-    return std::make_shared<Failure>(Failure{op, "out of host memory", ErrorCode::OutOfMemory});
+    return failure(op, "out of host memory", ErrorCode::OutOfMemory);
   } catch (const std::exception& error) {
-    return std::make_shared<Failure>(Failure{op, error.what(), ErrorCode::Internal});
+    return failure(op, error.what(), ErrorCode::Internal);
   }
 }
 
@@ -36,9 +40,10 @@ void Event::wait() {
 }
 
 Stream::Stream(int device, std::shared_ptr<Allocator> allocator, std::shared_ptr<Choices> choices)
-    : allocator_(std::move(allocator)),
+    : device_(device),
+      allocator_(std::move(allocator)),
       choices_(std::move(choices)),
-      thread_([this, device] { run(device); }) {}
+      thread_([this] { run(); }) {}
 
 Stream::~Stream() {
   stop();
@@ -74,7 +79,7 @@ void Stream::enqueue(Operation operation) {
 
 void Stream::synchronize(Done done) {
   enqueue({"synchronize", {}, {}, [this, done = std::move(done)](Context& context) {
-             const auto last = attempt("synchronize", [this, &context] {
+             const auto last = attempt(device_, "synchronize", [this, &context] {
                finish(context);
                trace_.complete(context);
              });
@@ -87,12 +92,17 @@ std::shared_ptr<Event> Stream::record() {
   auto event = std::make_shared<Event>();
   // The last owner of the guard is the queued operation: the event passes when that has run or was dropped.
   std::shared_ptr<void> guard(event.get(), [event](void*) { event->pass(); });
-  push({"record", {}, {}, [guard = std::move(guard)](Context&) {}});
+  push({"record", {}, {event->fate}, [event, guard = std::move(guard)](Context& context) {
+          event->point = markPoint(context);
+        }});
   return event;
 }
 
 void Stream::wait(std::shared_ptr<Event> event) {
-  push({"wait", {}, {}, [event = std::move(event)](Context&) { event->wait(); }});
+  push({"wait", {}, {event->fate}, [event = std::move(event)](Context& context) {
+          event->wait();
+          if (event->point) follow(context, *event->point);
+        }});
 }
 
 void Stream::emptyCache() {
@@ -120,8 +130,8 @@ size_t Stream::queued() const {
   return queue_.size();
 }
 
-void Stream::run(int device) {
-  const ContextPtr context = makeContext(device, *allocator_, *choices_);
+void Stream::run() {
+  const ContextPtr context = makeContext(device_, *allocator_, *choices_);
   for (;;) {
     std::unique_lock<std::mutex> lock(mutex_);
     filled_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
@@ -140,7 +150,7 @@ void Stream::execute(Operation& operation, Context& context) {
   if (failure) {
     if (operation.kind == Kind::Update) return;
   } else {
-    failure = attempt(operation.name, [&] {
+    failure = attempt(device_, operation.name, [&] {
       if (operation.tag.enqueued == 0) return operation.run(context);
       trace_.run(operation.name, operation.tag, operation.from, operation.bytes, context,
                  [&] { operation.run(context); });

@@ -22,8 +22,8 @@ struct Failure {
   ErrorCode code;
 };
 
-/// Runs it; what it threw, as a failure of that operation, or null.
-std::shared_ptr<const Failure> attempt(const char* op, const std::function<void()>& run);
+/// Runs it; what it threw, as a failure of that operation, or null. The cause names the device.
+std::shared_ptr<const Failure> attempt(int device, const char* op, const std::function<void()>& run);
 
 /// Whether a tensor's numbers are valid; shared by its handle and the queued operations that touch it.
 class Fate {
@@ -44,6 +44,11 @@ class Event {
  public:
   void pass();
   void wait();
+
+  /// Poisoned where it could not be recorded or waited for: what relies on the order reads it.
+  const FatePtr fate = std::make_shared<Fate>();
+  /// Set before it passes.
+  std::shared_ptr<const Point> point;
 
  private:
   std::mutex mutex_;
@@ -101,9 +106,10 @@ class Stream {
 
  private:
   void enqueue(Operation operation);
-  void run(int device);
+  void run();
   void execute(Operation& operation, Context& context);
 
+  const int device_;
   std::shared_ptr<Allocator> allocator_;
   std::shared_ptr<Choices> choices_;
   Trace trace_;

@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -10,7 +11,8 @@
 
 namespace nodecudnn {
 
-/// What an operation took of its device's time, in nanoseconds of std::chrono::steady_clock.
+/// What an operation took of its device's time, in nanoseconds of std::chrono::steady_clock. A copy from
+/// another device begins when its numbers are there and this one has come to it.
 struct Span {
   const char* op;
   std::shared_ptr<const std::string> label;  // Null for none.
@@ -48,19 +50,20 @@ class Trace {
   template <class Run>
   void run(const char* op, const Tag& tag, int from, size_t bytes, Context& context, Run run) {
     takeImplementation(context);  // Of an operation before, which was not traced.
-    const size_t start = mark(context);
+    const size_t reached = mark(context);
+    const size_t ready = from < 0 ? reached : markCopies(context);
     run();
     const size_t end = mark(context);
     open_.push_back(
-        {{op, tag.label, takeImplementation(context), tag.enqueued, 0, 0, from, bytes}, start, end});
+        {{op, tag.label, takeImplementation(context), tag.enqueued, 0, 0, from, bytes}, reached, ready, end});
   }
   /// The stream's thread: completes the spans so far. The device has done all that was enqueued.
   void complete(Context& context) {
     if (open_.empty()) return;
     const std::vector<int64_t> times = takeMarks(context);
     std::lock_guard<std::mutex> lock(mutex_);
-    for (auto& [span, start, end] : std::exchange(open_, {})) {
-      span.start = times[start];
+    for (auto& [span, reached, ready, end] : std::exchange(open_, {})) {
+      span.start = std::max(times[reached], times[ready]);
       span.end = times[end];
       complete_.push_back(std::move(span));
     }
@@ -69,7 +72,7 @@ class Trace {
  private:
   struct Open {
     Span span;
-    size_t start, end;  // Marks.
+    size_t reached, ready, end;  // Marks.
   };
   bool on_ = false;
   std::shared_ptr<const std::string> label_;

@@ -140,10 +140,6 @@ void backwardData(Context& context, const Conv2dShape& q, const float* dy, const
   });
 }
 
-SIMD_CLONES void addTo(int64_t begin, int64_t end, const float* x, float* y) {
-  for (int64_t i = begin; i < end; ++i) y[i] += x[i];
-}
-
 /// Each part sums over its own pixels, the first into dw; the sums are added in the order of the parts.
 void backwardFilter(Context& context, const Conv2dShape& q, const float* x, const float* dy, float* dw) {
   const int64_t pixels = q.n * q.oh * q.ow, filter = q.filter(), weights = q.k * filter;
@@ -160,9 +156,7 @@ void backwardFilter(Context& context, const Conv2dShape& q, const float* x, cons
       }
     });
   });
-  parallelFor(context.threads, weights, 1024, [&](int64_t begin, int64_t end) {
-    for (int part = 1; part < parts; ++part) addTo(begin, end, partials + (part - 1) * weights, dw);
-  });
+  for (int part = 1; part < parts; ++part) addTo(context, weights, partials + (part - 1) * weights, dw);
 }
 
 void run(Context& context, Conv2dPass pass, const Conv2dShape& q, const float* a, const float* b,

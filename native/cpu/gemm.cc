@@ -6,6 +6,13 @@
 #include "cpu/parallel.h"
 
 namespace nodecudnn {
+namespace {
+
+SIMD_CLONES void addRange(int64_t count, const float* x, float* y) {
+  for (int64_t i = 0; i < count; ++i) y[i] += x[i];
+}
+
+}  // namespace
 
 void gemm(bool transposeA, bool transposeB, int64_t m, int64_t n, int64_t k, const float* a, int64_t lda,
           const float* b, int64_t ldb, float beta, float* c, int64_t ldc) {
@@ -24,6 +31,11 @@ SIMD_CLONES void addBiasRelu(int64_t rows, int64_t columns, int64_t ld, const fl
     if (relu)
       for (int64_t i = 0; i < columns; ++i) y[i] = y[i] < 0 ? 0 : y[i];
   }
+}
+
+void addTo(Context& context, int64_t count, const float* x, float* y) {
+  parallelFor(context.threads, count, 1024,
+              [&](int64_t begin, int64_t end) { addRange(end - begin, x + begin, y + begin); });
 }
 
 }  // namespace nodecudnn

@@ -11,7 +11,15 @@ void gemm(bool transposeA, bool transposeB, int64_t m, int64_t n, int64_t k, con
 /// Row-major c[m,n] = a[m,k] · b[k,n] by a kernel of our own (AVX2), for few rows.
 void gemmFewRows(Context& context, int64_t m, int64_t n, int64_t k, const float* a, const float* b, float* c);
 
+/// The products of few rows in which the weights w[n,k] cost more than the arithmetic, each element of them
+/// touched once, with AVX2: y[m,n] = x[m,k] · wᵀ, and dw[n,k] = dyᵀ · x, dy[m,n].
+void readOnce(Context& context, int64_t m, int64_t n, int64_t k, const float* x, const float* w, float* y);
+void writeOnce(Context& context, int64_t m, int64_t n, int64_t k, const float* dy, const float* x, float* dw);
+
 /// y = relu?(y + bias) in `rows` rows of `columns`, `ld` elements apart. `bias` may be null.
 void addBiasRelu(int64_t rows, int64_t columns, int64_t ld, const float* bias, bool relu, float* y);
+
+/// y += x
+void addTo(Context& context, int64_t count, const float* x, float* y);
 
 }  // namespace nodecudnn

@@ -31,11 +31,14 @@ std::shared_ptr<OneDnnPlan> makePlan(const Context& context, int64_t m, int64_t 
                                       inputs, OneDnnPlan::Operand{DNNL_ARG_DST, y, y});
 }
 
-/// y[m,n] = relu?(x[m,k] · w[n,k]ᵀ + bias). With AVX-512 oneDNN's sgemm reaches half of its matmul here; for
-/// one to three rows it is the other way round.
+/// Of so few rows a product takes as long as reading, or writing, the weights.
+constexpr int64_t kFewRows = 3;
+constexpr size_t kBeyondCaches = 16 << 20;
+
+/// y[m,n] = relu?(x[m,k] · w[n,k]ᵀ + bias). With AVX-512 oneDNN's sgemm reaches half of its matmul here.
 void multiplyTransposed(Context& context, int64_t m, int64_t n, int64_t k, const float* x, const float* w,
                         const float* bias, bool relu, float* y) {
-  if (context.isa == Isa::Avx512 && m >= 4) {
+  if (context.isa == Isa::Avx512 && m > kFewRows) {
     context.implementation = "matmul";
     const PlanKey key{
         static_cast<int64_t>(PlanKind::Linear), context.threads, m, n, k, bias != nullptr, relu};
@@ -47,8 +50,13 @@ void multiplyTransposed(Context& context, int64_t m, int64_t n, int64_t k, const
       plan->run(context, {x, w}, y);
     return;
   }
-  context.implementation = "sgemm";
-  gemm(false, true, m, n, k, x, k, w, k, 0, y, n);
+  if (context.isa != Isa::Baseline && m <= kFewRows) {
+    context.implementation = "read once";
+    readOnce(context, m, n, k, x, w, y);
+  } else {
+    context.implementation = "sgemm";
+    gemm(false, true, m, n, k, x, k, w, k, 0, y, n);
+  }
   parallelFor(context.threads, m, 8,
               [&](int64_t begin, int64_t end) { addBiasRelu(end - begin, n, n, bias, relu, y + begin * n); });
 }
@@ -78,8 +86,13 @@ void linearBackwardData(Context& context, const Tensor& dy, const Tensor& w, Ten
 }
 
 void linearBackwardWeight(Context& context, const Tensor& x, const Tensor& dy, Tensor& dw) {
-  context.implementation = "sgemm";
+  // Of m = outputs, n = inputs and k = batch.
   const auto [m, n, k] = productOfLinearWeight(x, dy, dw);
+  if (context.isa != Isa::Baseline && k <= kFewRows && dw.bytes() >= kBeyondCaches) {
+    context.implementation = "write once";
+    return writeOnce(context, k, m, n, dy.f32(), x.f32(), dw.f32());
+  }
+  context.implementation = "sgemm";
   gemm(true, false, m, n, k, dy.f32(), m, x.f32(), n, 0, dw.f32(), n);
 }
 

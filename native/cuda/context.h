@@ -5,6 +5,7 @@
 #include "core/backend.h"
 #include "core/plan_cache.h"
 #include "cuda/conv2d_graph.h"
+#include "cuda/crossings.h"
 #include "cuda/kernels.cuh"
 #include "cuda/libraries.h"
 #include "cuda/transfers.h"
@@ -25,10 +26,11 @@ class Context {
   cudnnHandle_t cudnn();
   cublasHandle_t cublas();
   Transfers& transfers();
+  Crossings& crossings();
   /// Where kernels tell what they found wrong.
   Fault* fault();
-  /// Throws the first fault that completed kernels have told since the last call.
-  void checkFault();
+  /// All that was enqueued has completed. Throws the first fault that kernels have told since the last call.
+  void completed();
 
   /// At least `bytes` of memory that hold until the operation ends, which asks once. Kept for the next
   /// operation.
@@ -37,7 +39,8 @@ class Context {
   T* workspace(int64_t count) {
     return static_cast<T*>(workspace(static_cast<size_t>(count) * sizeof(T)));
   }
-  size_t mark();
+  /// Of this device's stream.
+  size_t mark(cudaStream_t stream);
   std::vector<int64_t> takeMarks();
 
   /// Gives back what has become larger than what is needed.
@@ -49,10 +52,13 @@ class Context {
   Choices& choices;
 
  private:
+  void checkFault();
+
   Allocator& allocator_;
   OwnedStream stream_;
   std::shared_ptr<Block> workspace_, fault_, cublasWorkspace_;
   std::optional<Transfers> transfers_;
+  std::optional<Crossings> crossings_;
   std::vector<OwnedEvent> marks_;
   OwnedCudnn cudnn_;
   OwnedCublas cublas_;

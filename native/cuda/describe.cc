@@ -11,6 +11,23 @@ std::string cudnnVersion(size_t version) {
   return concat(version / 10000, '.', version % 10000 / 100, '.', version % 100);
 }
 
+bool canReach(int device, int other) {
+  int possible = 0;
+  if (cudaDeviceCanAccessPeer(&possible, device, other) == cudaSuccess) return possible != 0;
+  cudaGetLastError();
+  return false;
+}
+
+/// The pairs of devices that reach each other's memory: 0-1,0-2
+std::string describePeers() {
+  std::string pairs;
+  for (int device = 0; device < deviceCount(); ++device)
+    for (int other = device + 1; other < deviceCount(); ++other)
+      if (canReach(device, other) && canReach(other, device))
+        pairs += concat(pairs.empty() ? "" : ",", device, '-', other);
+  return pairs;
+}
+
 }  // namespace
 
 std::vector<std::pair<std::string, std::string>> describeBackend() {
@@ -26,6 +43,7 @@ std::vector<std::pair<std::string, std::string>> describeBackend() {
     facts.emplace_back(concat("device", device),
                        concat(properties.name, ", ", properties.major, '.', properties.minor));
   }
+  facts.emplace_back("peers", describePeers());
   return facts;
 }
 

@@ -43,6 +43,11 @@ Transfers& Context::transfers() {
   return *transfers_;
 }
 
+Crossings& Context::crossings() {
+  if (!crossings_) crossings_.emplace(device, allocator_, stream());
+  return *crossings_;
+}
+
 Fault* Context::fault() {
   if (!fault_) {
     const cudaStream_t compute = stream();
@@ -89,15 +94,15 @@ void* Context::workspace(size_t bytes) {
   return workspace_->data();
 }
 
-size_t Context::mark() {
-  const cudaStream_t compute = stream();
+size_t Context::mark(cudaStream_t stream) {
   OwnedEvent event = makeTimingEvent();
-  CUDA_CHECK(cudaEventRecord(event.get(), compute));
+  CUDA_CHECK(cudaEventRecord(event.get(), stream));
   marks_.push_back(std::move(event));
   return marks_.size() - 1;
 }
 
 std::vector<int64_t> Context::takeMarks() {
+  if (crossings_) order(crossings_->stream(), stream());
   const OwnedEvent last = makeTimingEvent();
   CUDA_CHECK(cudaEventRecord(last.get(), stream()));
   CUDA_CHECK(cudaEventSynchronize(last.get()));
@@ -110,6 +115,11 @@ std::vector<int64_t> Context::takeMarks() {
   }
   marks_.clear();
   return times;
+}
+
+void Context::completed() {
+  if (crossings_) crossings_->release();
+  checkFault();
 }
 
 void ContextDeleter::operator()(Context* context) const { delete context; }
@@ -137,23 +147,27 @@ void upload(Context& context, void* device, const void* host, size_t bytes) {
 
 void download(Context& context, void* host, const void* device, size_t bytes) {
   context.transfers().download(host, device, bytes);
-  context.checkFault();
+  context.completed();
 }
 
 void finish(Context& context) {
   CUDA_CHECK(cudaStreamSynchronize(context.stream()));
-  context.checkFault();
+  context.completed();
 }
 
-void copyBetweenDevices(Context& context, const Tensor& source, Tensor& target) {
-  const cudaStream_t stream = context.stream();
-  cudaPointerAttributes attributes{};
-  CUDA_CHECK(cudaPointerGetAttributes(&attributes, source.data));
-  DeviceMemory::of(attributes.device)
-      .copyTo(context.device, stream, target.data, source.data, target.bytes());
+std::shared_ptr<const Point> markPoint(Context& context) {
+  return std::make_shared<Point>(context.device, context.stream());
 }
 
-size_t mark(Context& context) { return context.mark(); }
+void follow(Context& context, const Point& point) { context.crossings().follow(point); }
+
+void copyBetweenDevices(Context& context, int from, const std::shared_ptr<Block>& block, const Tensor& source,
+                        Tensor& target) {
+  context.crossings().copy(from, block, source.data, target.data, target.bytes());
+}
+
+size_t mark(Context& context) { return context.mark(context.stream()); }
+size_t markCopies(Context& context) { return context.mark(context.crossings().stream()); }
 
 std::vector<int64_t> takeMarks(Context& context) { return context.takeMarks(); }
 

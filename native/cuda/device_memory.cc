@@ -59,7 +59,9 @@ void DeviceMemory::giveBack(void* data) {
 }
 
 void DeviceMemory::dropUnused() {
-  if (live_ == 0 && joined_.empty()) pool_.reset();
+  if (live_ > 0 || !joined_.empty()) return;
+  pool_.reset();
+  events_.clear();
 }
 
 void DeviceMemory::join(cudaStream_t stream) {
@@ -75,35 +77,27 @@ void DeviceMemory::leave(cudaStream_t stream) {
   dropUnused();
 }
 
-void DeviceMemory::letReach(int otherDevice) {
-  if (std::find(reachedFrom_.begin(), reachedFrom_.end(), otherDevice) != reachedFrom_.end()) return;
-  int possible = 0;
-  CUDA_CHECK(cudaDeviceCanAccessPeer(&possible, otherDevice, device_));
-  if (possible != 0) {
-    cudaMemPool_t pool = nullptr;
-    CUDA_CHECK(cudaDeviceGetDefaultMemPool(&pool, device_));
-    cudaMemAccessDesc access{};
-    access.location.type = cudaMemLocationTypeDevice;
-    access.location.id = otherDevice;
-    access.flags = cudaMemAccessFlagsProtReadWrite;
-    CUDA_CHECK(cudaMemPoolSetAccess(pool, &access, 1));
-  }
-  reachedFrom_.push_back(otherDevice);
+void DeviceMemory::follow(cudaEvent_t event) noexcept {
+  std::lock_guard<std::mutex> lock(mutex_);
+  for (cudaStream_t stream : joined_) cudaStreamWaitEvent(stream, event, 0);
+  if (pool_) cudaStreamWaitEvent(pool_.get(), event, 0);
 }
 
-void DeviceMemory::copyTo(int otherDevice, cudaStream_t stream, void* target, const void* source,
-                          size_t bytes) {
+OwnedEvent DeviceMemory::takeEvent() {
   std::lock_guard<std::mutex> lock(mutex_);
-  letReach(otherDevice);
-  {
+  if (events_.empty()) {
     const CurrentDevice current(device_);
-    for (cudaStream_t mine : joined_) order(mine, stream);
+    return makeEvent();
   }
-  const CurrentDevice current(otherDevice);
-  CUDA_CHECK(cudaMemcpyPeerAsync(target, otherDevice, source, device_, bytes, stream), bytes,
-             " bytes from cuda:", device_);
-  // The source's block may be used again as soon as this returns.
-  for (cudaStream_t mine : joined_) order(stream, mine);
+  OwnedEvent event = std::move(events_.back());
+  events_.pop_back();
+  return event;
+}
+
+void DeviceMemory::keepEvent(OwnedEvent event) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  events_.push_back(std::move(event));
+  dropUnused();
 }
 
 }  // namespace nodecudnn

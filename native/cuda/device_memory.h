@@ -21,12 +21,15 @@ class DeviceMemory {
 
   void join(cudaStream_t stream);
   void leave(cudaStream_t stream);
-  /// Copies from this device to memory of another, in the order of `stream`, which is that one's.
-  void copyTo(int otherDevice, cudaStream_t stream, void* target, const void* source, size_t bytes);
+  /// Later work of every joined stream, and what frees memory, comes after that event, of any device.
+  void follow(cudaEvent_t event) noexcept;
+
+  /// An event of this device, to be kept for the next who needs one.
+  OwnedEvent takeEvent();
+  void keepEvent(OwnedEvent event);
 
  private:
   cudaStream_t poolStream();
-  void letReach(int otherDevice);
   void giveBack(void* data);
   void dropUnused();
 
@@ -36,7 +39,7 @@ class DeviceMemory {
   size_t live_ = 0;              // What was allocated and not released.
   std::vector<void*> returned_;  // Not freed yet.
   std::vector<cudaStream_t> joined_;
-  std::vector<int> reachedFrom_;
+  std::vector<OwnedEvent> events_;
 };
 
 }  // namespace nodecudnn

@@ -26,6 +26,19 @@ describe('bench --compare', () => {
     });
   });
 
+  it('tells latency, memory and first step, which are one value each', () => {
+    const row = (p99: number, peakResidentBytes: number, firstStepMs: number) => ({
+      infer: [{ batch: 1, stepMs: { median: 1, p99 }, peakResidentBytes, firstStepMs }],
+    });
+    const changes = compare(row(10, 100, 1000), row(12, 50, 1100));
+    expect(changes.map(({ what, beyondSpread }) => [what, beyondSpread])).to.deep.equal([
+      ['infer, batch 1, stepMs, p99', null],
+      ['infer, batch 1, peakResidentBytes', null],
+      ['infer, batch 1, firstStepMs', null],
+    ]);
+    expect(changes.map(({ change }) => Math.round(100 * change))).to.deep.equal([20, -50, 10]);
+  });
+
   it('passes over what only one of the two has, and over the machine', () => {
     const figures = { machine: { load: spread(1, 2, 3) }, host: { callUs: spread(1, 2, 3) } };
     expect(compare(figures, { machine: figures.machine })).to.deep.equal([]);

@@ -41,6 +41,22 @@ describe('bench suite', function () {
   this.timeout(600_000);
   const folder = useFolder();
 
+  it('measures the columns on two devices, each with at most 60 % of the memory of one', async () => {
+    const out = join(folder(), 'columns.json');
+    const args = ['--only', 'columns', '--batch', '32', '--out', out, ...QUICK];
+    const { code, stderr } = await runNode(['--import', 'tsx/esm', bench, ...args], 600_000);
+    expect(code, stderr).to.equal(0);
+    const { columns } = JSON.parse(await readFile(out, 'utf8')) as Report;
+    const shares = Object.entries(columns?.two.bytesByDevice ?? {}).map(
+      ([device, bytes]) => [device, bytes / (columns?.one.deviceBytes ?? 0) <= 0.6] as const,
+    );
+    expect(shares).to.deep.equal([
+      ['cpu:0', true],
+      ['cpu:1', true],
+    ]);
+    expect(columns?.ratio).to.be.above(0);
+  });
+
   it('alexnet bench --json measures training and inference, and accounts for all of a step', async () => {
     const { status, stdout, stderr } = await alexnet(['bench', '--json', '--batch', '1', ...QUICK]);
     expect(status, stderr).to.equal(0);
@@ -105,6 +121,20 @@ describe('bench suite', function () {
     }
     const conv1 = layers.find(({ layer, pass }) => layer === 'conv1' && pass === 'forward');
     const gflop = (2 * 2 * 55 ** 2 * 96 * 11 ** 2 * 3) / 1e9;
+    // Where one implementation is forced, there is none beside it.
+    const isForced = process.env.NODE_CUDNN_CONV2D !== undefined;
+    for (const row of layers.filter(({ layer }) => !isForced && layer.startsWith('conv'))) {
+      expect(row.direct?.implementation, row.layer).to.be.oneOf(['onednn', 'jit', 'blocked', 'im2col']);
+      expectSpread(row.direct?.ms);
+      expect(row.direct?.ofGemmPeak).to.be.above(0);
+      expect(row.ofDirect).to.be.closeTo((row.direct?.ms.median ?? 0) / row.ms.median, 1e-9);
+      if (row.implementation === row.direct?.implementation) expect(row.ofDirect).to.equal(1);
+    }
+    expect(report.convolutions === undefined).to.equal(isForced);
+    const { meanByFlop = 1, least } = report.convolutions?.direct ?? {};
+    expect(least?.value ?? 0).to.be.within(0, meanByFlop);
+    for (const { gbPerSecond } of Object.values(report.bandwidth ?? {})) expect(gbPerSecond).to.be.above(0);
+    expect(report.lrn?.map(({ layer }) => layer)).to.deep.equal(['norm1', 'norm2']);
     expect(conv1?.gflopPerSecond).to.be.closeTo((gflop / (conv1?.ms.median ?? 0)) * 1000, 1e-6);
     expect(layers.filter(({ batch }) => batch === 1).map(({ layer }) => layer)).to.include.members([
       'fc6',
@@ -112,14 +142,27 @@ describe('bench suite', function () {
       'fc8',
     ]);
 
+    for (const row of layers.filter(({ layer, batch }) => layer.startsWith('fc') && batch === 1))
+      expect(row.ofMemory, `${row.layer} ${row.pass}`).to.be.above(0);
+
     expectSpread(host?.callUs);
+    expect(host?.training).to.include({ batch: 2, firstStepMs: report.train?.[0]?.firstStepMs });
     expectSpread(host?.start?.importMs);
     expect(input?.decoding).to.have.length.above(1);
     expect(input?.training[0]).to.deep.include({ source: 'memory', ofMemory: 1 });
     expect(scaling?.train.map(({ threads }) => threads)).to.deep.equal([1, 2, undefined]);
 
-    const again = await run(['--only', 'host', '--repeats', '1', '--compare', out]);
-    expect(again.changes?.map(({ what }) => what)).to.include('host, callUs');
+    expect(Object.values(scaling?.twoThreads ?? {})).to.have.lengthOf(2);
+    expect(report.goals?.filter(({ measured }) => measured !== null).map(({ goal }) => goal)).to.include(
+      'import, ms ≤ 120',
+    );
+
+    const again = await run(['--only', 'host', '--batch', '2', '--repeats', '1', '--compare', out]);
+    expect(again.changes?.map(({ what }) => what)).to.include.members([
+      'host, callUs',
+      'host, training, firstStepMs',
+    ]);
+    expect(again.host?.training).to.include.all.keys('allocationHits', 'eventLoopDelayMs', 'longestCall');
   });
 
   it('says which peer it does not know', async () => {

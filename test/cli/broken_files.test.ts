@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { alexnet, expectError, jsonLines, type Outcome, useFolder } from './alexnet.js';
@@ -89,6 +89,27 @@ describe('command line: files that are no pictures, or broken', () => {
     );
     const args = ['--model', at('run'), '--data', at('val'), '--strict'];
     expectError(await alexnet(['eval', ...args]), 1, /val\/red\/short\.jpg could not be decoded/);
+  });
+
+  it('train --resume repeats --strict', async () => {
+    const data = ['--data', at('good'), '--val', at('good'), '--out', at('strict')];
+    const options = ['--batch', '2', '--epochs', '1', '--optimizer', 'sgd'];
+    expect((await alexnet(['train', ...data, ...options, '--strict', '--json'])).status).to.equal(0);
+    await writeFile(at('good/red/note.txt'), 'no picture');
+    const resume = ['train', '--resume', at('strict'), '--epochs', '2'];
+    expectError(await alexnet(resume), 1, /--strict, but 1 file is no picture: .*good\/red\/note\.txt/);
+    await rm(at('good/red/note.txt'));
+  });
+
+  it('train --batch 1 passes over the step of a broken picture; the end and the report count', async () => {
+    const single = await train('single', '--batch', '1', '--epochs', '1', '--optimizer', 'sgd');
+    expect(single.status).to.equal(0);
+    expect(single.stdout).to.match(/\n4 files were left out: no pictures, or pictures that cannot be read\n/);
+    const rows = (await readFile(at('single/curves.csv'), 'utf8')).split('\r\n');
+    expect(rows.filter((row) => row.startsWith('epoch,1,9,'))).to.have.length(1);
+    expect(await readFile(at('single/report.html'), 'utf8')).to.match(
+      /After epoch 1 of 1, 9 steps: .* 4 files were left out: no pictures/,
+    );
   });
 
   describe('predict', () => {

@@ -1,12 +1,16 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { expect } from 'chai';
 import sharp from 'sharp';
+import { decodeImage } from '../../lib/data/decode.js';
 import { ImageFolder } from '../../lib/data/folder.js';
 import { prepare } from '../../lib/data/prepared.js';
+import { RESIZE_KERNELS } from '../../lib/data/resize.js';
 import { AlexNet } from '../../lib/models/alexnet.js';
+import { Random } from '../../lib/random.js';
 import { loadModel } from '../../lib/train/classifier.js';
 import { saveModelFile } from '../../lib/train/model_file.js';
+import type { Preprocessing } from '../../lib/train/preprocessing.js';
 import { alexnet, expectError, jsonLines, useFolder } from './alexnet.js';
 import { BLUE, RED, writePictures } from './pictures.js';
 
@@ -17,17 +21,23 @@ describe('command line: features and neighbours', () => {
 
   before(async () => {
     await writePictures(at('data'), { blue: BLUE, red: RED }, 3);
+    await saveModel('model.safetensors');
+  });
+
+  async function saveModel(name: string, more: Partial<Preprocessing> = {}): Promise<void> {
     using network = new AlexNet({ classes: 2, init: 'he', seed: 1 });
+    const preprocessing = {
+      resize: 256,
+      crop: 227,
+      mean: [100, 100, 100],
+      scale: [0.02, 0.02, 0.02],
+    } as const;
     await saveModelFile(
-      at('model.safetensors'),
-      {
-        model: network.config,
-        classes: ['blue', 'red'],
-        preprocessing: { resize: 256, crop: 227, mean: [100, 100, 100], scale: [0.02, 0.02, 0.02] },
-      },
+      at(name),
+      { model: network.config, classes: ['blue', 'red'], preprocessing: { ...preprocessing, ...more } },
       network,
     );
-  });
+  }
 
   it('features are the outputs of fc7, a row for each picture, as numpy reads them', async () => {
     const { status, stdout, stderr } = await alexnet(['features', ...options(), '--out', at('f.npy')]);
@@ -93,15 +103,60 @@ describe('command line: features and neighbours', () => {
     expect(nearest).to.deep.equal(query);
   });
 
-  it('need pictures of two classes', async () => {
-    await writePictures(at('one'), { red: RED }, 1);
+  it('take pictures of one class', async () => {
+    await writePictures(at('one'), { red: RED }, 2);
+    const model = ['--model', at('model.safetensors'), '--data', at('one')];
+    const found = await alexnet(['neighbours', ...model, '--json', at('data/red/1.png')]);
+    expect([found.status, found.stderr]).to.deep.equal([0, '']);
+    const [result = {}] = jsonLines(found.stdout);
+    const neighbours = result.neighbours as { file: string; class: string }[];
+    expect(neighbours.map((one) => [one.file, one.class])).to.deep.equal([
+      [at('one/red/1.png'), 'red'],
+      [at('one/red/0.png'), 'red'],
+    ]);
+    const rows = await alexnet(['features', ...model, '--out', at('one.npy')]);
+    expect([rows.status, rows.stderr]).to.deep.equal([0, '']);
+    expect(rows.stdout).to.include('of 2 pictures');
+  });
+
+  it("decode queries and pictures by the kernel of the model's preprocessing", async () => {
+    const noise = new Random(5, 0);
+    const pixels = Uint8Array.from({ length: 320 * 300 * 3 }, () => noise.integer(256));
+    await mkdir(at('kernels/noise'), { recursive: true });
+    const original = at('kernels/noise/original.png');
+    await sharp(pixels, { raw: { width: 320, height: 300, channels: 3 } })
+      .png()
+      .toFile(original);
+    for (const kernel of RESIZE_KERNELS) {
+      const { pixels: small, width, height } = await decodeImage(original, { size: 256, kernel });
+      await sharp(small, { raw: { width, height, channels: 3 } })
+        .png()
+        .toFile(at(`kernels/noise/${kernel}.png`));
+    }
+    await saveModel('linear.safetensors', { kernel: 'linear' });
+    const { stdout, stderr } = await alexnet([
+      ...['neighbours', '--model', at('linear.safetensors'), '--data', at('kernels'), '--json', original],
+    ]);
+    expect(stderr).to.equal('');
+    const [result = {}] = jsonLines(stdout);
+    const found = result.neighbours as { file: string; distance: number }[];
+    const distances = Object.fromEntries(found.map(({ file, distance }) => [basename(file), distance]));
+    expect(distances).to.have.all.keys('original.png', 'linear.png', 'lanczos3.png');
+    // Batches of other sizes add up in another order.
+    expect(distances['original.png']).to.be.below(1e-3);
+    expect(distances['linear.png']).to.be.below(1e-3);
+    expect(distances['lanczos3.png']).to.be.above(0.1);
+  });
+
+  it('neighbours need more than one picture', async () => {
+    await writePictures(at('alone'), { red: RED }, 1);
     expectError(
       await alexnet([
-        ...['neighbours', '--model', at('model.safetensors'), '--data', at('one')],
+        ...['neighbours', '--model', at('model.safetensors'), '--data', at('alone')],
         at('data/red/0.png'),
       ]),
       1,
-      /one class only, red/,
+      /Expected at least two pictures to find neighbours among for --data but received one, \S*alone\/red\/0\.png/,
     );
   });
 

@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
+import { Random } from '../../lib/random.js';
 
 type Colour = readonly [number, number, number];
 
@@ -20,6 +21,20 @@ export async function writePictures(
     }
   }
   return root;
+}
+
+/** Writes pictures of noise, of which no crop is like another, or like its mirror image. */
+export async function writeNoise(root: string, classes: readonly string[], each: number): Promise<void> {
+  const random = new Random(7, 0);
+  for (const name of classes) {
+    await mkdir(join(root, name), { recursive: true });
+    for (let i = 0; i < each; i++) {
+      const pixels = Uint8Array.from({ length: 256 * 256 * 3 }, () => random.integer(256));
+      await sharp(pixels, { raw: { width: 256, height: 256, channels: 3 } })
+        .png()
+        .toFile(join(root, name, `${i}.png`));
+    }
+  }
 }
 
 export const RED: Colour = [200, 30, 30];

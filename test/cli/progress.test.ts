@@ -1,6 +1,13 @@
 import { PassThrough } from 'node:stream';
 import { expect } from 'chai';
-import { BarProgress, duration, JsonProgress, LineProgress, type Progress } from '../../lib/cli/progress.js';
+import {
+  BarProgress,
+  duration,
+  JsonProgress,
+  LineProgress,
+  makeProgress,
+  type Progress,
+} from '../../lib/cli/progress.js';
 import type { TrainEvent } from '../../lib/train/events.js';
 
 const STEPS = 25;
@@ -89,6 +96,22 @@ function waiting(...waits: readonly number[]): string[] {
 }
 
 describe('command line: progress', () => {
+  it('is a bar on a terminal, and plain lines elsewhere', () => {
+    const { isTTY } = process.stderr;
+    try {
+      for (const [terminal, kind] of [
+        [true, BarProgress],
+        [false, LineProgress],
+      ] as const) {
+        process.stderr.isTTY = terminal;
+        expect(makeProgress(false, 2)).to.be.instanceOf(kind);
+        expect(makeProgress(true, 2)).to.be.instanceOf(JsonProgress);
+      }
+    } finally {
+      process.stderr.isTTY = isTTY;
+    }
+  });
+
   it('JSON: every event as it is, a line each', () => {
     const lines = written(new JsonProgress()).trimEnd().split('\n');
     expect(lines.map((line) => JSON.parse(line))).to.deep.equal([...events()]);

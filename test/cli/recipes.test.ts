@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { parseSettings } from '../../lib/cli/saved_settings.js';
 import { schedule } from '../../lib/cli/schedule.js';
-import { newSettings, parseSettings, resolveRecipe, resumedSettings } from '../../lib/cli/settings.js';
+import { newSettings, resolveRecipe, resumedSettings } from '../../lib/cli/settings.js';
 import type { TrainOptions } from '../../lib/cli/train.js';
 import { ArgumentError } from '../../lib/errors.js';
 import { ModelFile } from '../../lib/train/model_file.js';
@@ -34,11 +35,12 @@ describe('command line: recipes', () => {
       'as wanted: lr 0.02 instead of 0.01, schedule every 9 instead of plateau 5 3, flips false instead of true',
     );
     expect(deviationsOf({ recipe: 'dansuh17', mean: 'colour' })).to.equal(
-      'as wanted: mean colour instead of imagenet, inputScale 0.01667 instead of none',
+      'the shorter side of pictures becomes 256 pixels before their centre is cut out; ' +
+        'as wanted: mean colour instead of imagenet, inputScale 0.01667 instead of none',
     );
     expect(deviationsOf({ recipe: 'krizhevsky2012' })).to.match(/^cnorm2.* left out.*for 32 together/);
     expect(deviationsOf({ preset: 'krizhevsky2012' })).to.match(/^cnorm2[^;]*$/);
-    expect(deviationsOf({ recipe: 'dansuh17' }, few)).to.equal('');
+    expect(deviationsOf({ recipe: 'dansuh17' }, few)).to.match(/^the shorter side of pictures [^;]*$/);
     expect(deviationsOf({ recipe: 'krizhevsky2012' }, null)).to.match(
       /as wanted: mean colour instead of image, colourNoise none instead of krizhevsky2012$/,
     );
@@ -53,12 +55,14 @@ describe('command line: recipes', () => {
     const given = {
       preset: 'dansuh17',
       init: 'pytorch',
+      dropout: 0.25,
       epochs: 7,
       batch: 9,
       optimizer: 'sgd',
       lr: 0.3,
       momentum: 0.4,
       weightDecay: 0.1,
+      biasRate: 3,
       schedule: { kind: 'every', epochs: 2 },
       crops: 'centre',
       flips: false,
@@ -66,9 +70,29 @@ describe('command line: recipes', () => {
       inputScale: 0.5,
     } as const;
     for (const recipe of ['paper', 'krizhevsky2012', 'dansuh17'] as const) {
-      const resolved = resolveRecipe({ ...given, recipe, colourNoise: 'none' }, IMAGENET).recipe;
-      expect(resolved).to.deep.include({ ...given, colourNoise: null });
+      const biasDecay = !RECIPES[recipe].biasDecay;
+      const resolved = resolveRecipe({ ...given, biasDecay, recipe, colourNoise: 'none' }, IMAGENET).recipe;
+      expect(resolved).to.deep.equal({ ...given, biasDecay, colourNoise: null });
     }
+  });
+
+  it('takes patience for the schedule plateau, of the recipe or given', () => {
+    const scheduleOf = (given: TrainOptions) => resolveRecipe(given, IMAGENET).recipe.schedule;
+    const waits = { kind: 'plateau', patience: 2, times: 3 };
+    expect(scheduleOf({ recipe: 'paper', patience: 2 })).to.deep.equal(waits);
+    expect(scheduleOf({ schedule: schedule('plateau'), patience: 2 })).to.deep.equal(waits);
+    expect(resolveRecipe({ recipe: 'paper', patience: 2 }, IMAGENET).deviations).to.deep.equal([
+      'as wanted: schedule plateau 2 3 instead of plateau 5 3',
+    ]);
+    for (const [given, kind] of [
+      [{ patience: 2 }, 'linear'],
+      [{ patience: 2, recipe: 'dansuh17' }, 'every'],
+      [{ patience: 2, recipe: 'paper', schedule: schedule('constant') }, 'constant'],
+    ] as const)
+      expect(() => scheduleOf(given)).to.throw(
+        ArgumentError,
+        `--patience needs --schedule plateau: the schedule ${kind} does not wait`,
+      );
   });
 
   it('takes the usual rate and decay of an optimizer that is not its own', () => {
@@ -100,9 +124,24 @@ describe('command line: recipes', () => {
         [{ inputScale: 3 }, /for --input-scale but .* on --resume/],
         [{ weightDecay: 0.25 }, /for --weight-decay but .* on --resume/],
         [{ flips: recipe === 'dansuh17' }, /for --flips but .* on --resume/],
+        [{ dropout: 0.1 }, /0\.5 for --dropout but received 0\.1.* on --resume/],
+        [{ biasRate: 4 }, /for --bias-rate but received 4.* on --resume/],
+        [{ biasDecay: recipe === 'krizhevsky2012' }, /for --bias-decay but .* on --resume/],
       ] as const)
         expect(() => resumedSettings(given, saved)).to.throw(ArgumentError, message);
     }
+  });
+
+  it('keeps what was given for biases and patience', () => {
+    const given = { recipe: 'paper', dropout: 0.25, biasRate: 2, biasDecay: false, patience: 1 } as const;
+    const saved = newSettings(given, null, { trainPictures: 40, valPictures: 10, classes: 10 });
+    expect(saved).to.deep.include({
+      ...{ dropout: 0.25, biasRate: 2, biasDecay: false },
+      schedule: { kind: 'plateau', patience: 1, times: 3 },
+    });
+    expect(parseSettings(JSON.parse(JSON.stringify(saved)), 'x')).to.deep.equal(saved);
+    expect(resumedSettings(given, saved)).to.deep.equal({ settings: saved, changes: [] });
+    expect(() => resumedSettings({ patience: 2 }, saved)).to.throw(ArgumentError, /for --schedule but/);
   });
 
   it('has no place for another preprocessing than that of the model that it starts from', () => {

@@ -2,13 +2,8 @@ import { resolve } from 'node:path';
 import { expect } from 'chai';
 import { layers } from '../../lib/cli/options.js';
 import { PHOTOS, photosBatch, SHAPES } from '../../lib/cli/recipes.js';
-import {
-  foldersOf,
-  newSettings,
-  parseSettings,
-  resumedSettings,
-  type Settings,
-} from '../../lib/cli/settings.js';
+import { parseSettings } from '../../lib/cli/saved_settings.js';
+import { foldersOf, newSettings, resumedSettings, type Settings } from '../../lib/cli/settings.js';
 import { ArgumentError, FileFormatError } from '../../lib/errors.js';
 
 const FOLDERS = { data: resolve('a/train'), val: resolve('a/val') };
@@ -67,10 +62,23 @@ describe('command line: settings of a run', () => {
       ArgumentError,
       /conv1,conv2 for --freeze but received "conv1" .*: it may not change/,
     );
+    expect(newSettings({ from: 'a', dropout: 0 }, FOLDERS, pictures, start).dropout).to.equal(0);
     expect(() => newSettings({ freeze }, FOLDERS, pictures)).to.throw(ArgumentError, /--freeze needs --from/);
     expect(() => newSettings({ from: 'a', preset: 'paper' }, FOLDERS, pictures, start)).to.throw(
       ArgumentError,
       /torchvision, as the model of --from has, for --preset but received "paper"/,
+    );
+  });
+
+  it('keeps where the statistics came from', () => {
+    const pictures = { trainPictures: 40, valPictures: 10, classes: 10 };
+    const saved = newSettings({ stats: 'a/stats', mean: 'image' }, FOLDERS, pictures);
+    expect(saved.stats).to.equal(resolve('a/stats'));
+    expect(parseSettings(JSON.parse(JSON.stringify(saved)), 'x')).to.deep.equal(saved);
+    expect(resumedSettings({ stats: 'a/stats' }, saved).settings).to.deep.equal(saved);
+    expect(() => resumedSettings({ stats: 'b' }, saved)).to.throw(
+      ArgumentError,
+      /a\/stats for --stats but received "b".*on --resume/,
     );
   });
 
@@ -100,9 +108,11 @@ describe('command line: settings of a run', () => {
       { freeze: ['pool1'] },
       { freeze: null },
       { from: 1 },
+      { stats: 1 },
       { batch: 0 },
       { data: 3 },
       { epochs: null },
+      { strict: 1 },
     ]) {
       expect(() => parseSettings({ ...settings(), ...broken }, 'x'), JSON.stringify(broken)).to.throw(
         FileFormatError,
@@ -127,6 +137,18 @@ describe('command line: settings of a run that goes on', () => {
       `data: ${resolve('b')} instead of ${FOLDERS.data}`,
       'epochs: 30 instead of 10',
     ]);
+  });
+
+  it('repeats --strict, and takes it newly', () => {
+    const pictures = { trainPictures: 4000, valPictures: 100, classes: 10 };
+    const saved = newSettings({ strict: true }, FOLDERS, pictures);
+    expect(saved.strict).to.equal(true);
+    expect(parseSettings(JSON.parse(JSON.stringify(saved)), 'x').strict).to.equal(true);
+    expect(resumedSettings({}, saved)).to.deep.equal({ settings: saved, changes: [] });
+    expect(settings().strict).to.equal(false);
+    const { settings: stricter, changes } = resumedSettings({ strict: true }, settings());
+    expect(stricter.strict).to.equal(true);
+    expect(changes).to.deep.equal(['strict: true instead of false']);
   });
 
   for (const [name, value] of Object.entries({

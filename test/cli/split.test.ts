@@ -19,7 +19,7 @@ describe('command line: the columns on two devices', function () {
   this.timeout(300_000);
   const folder = useFolder();
   const at = (...path: string[]) => join(folder(), ...path);
-  const BATCH = 4;
+  const [BATCH, STEPS] = [4, 3];
   let trained: Outcome;
   let trace: Event[];
   const train = (...args: string[]) =>
@@ -75,15 +75,21 @@ describe('command line: the columns on two devices', function () {
   });
 
   it('the trace shows both columns at work at once', () => {
-    const convolutions = (tid: number) =>
-      trace.filter((event) => event.tid === tid && / conv2d/.test(event.name));
-    const together = convolutions(0).filter((a) =>
-      convolutions(1).some((b) => a.ts < b.ts + b.dur && b.ts < a.ts + a.dur),
+    const [first = [], second = []] = [0, 1].map((tid) =>
+      trace.filter((event) => event.tid === tid && / conv2d/.test(event.name)),
     );
-    expect(together).to.have.length.above(0);
+    const total = (durations: number[]) => durations.reduce((sum, each) => sum + each, 0);
+    const together = total(
+      first.flatMap((a) =>
+        second.map((b) => Math.max(0, Math.min(a.ts + a.dur, b.ts + b.dur) - Math.max(a.ts, b.ts))),
+      ),
+    );
+    // One after the other it would be none. On two cores with others beside it was 0.67 to 0.81.
+    const shorter = Math.min(...[first, second].map((events) => total(events.map(({ dur }) => dur))));
+    expect(together / shorter).to.be.above(0.3);
   });
 
-  it('what crosses in a step is what the model lists, and nothing else', () => {
+  it('what crosses in the steps is what the model lists, and nothing else', () => {
     using model = new AlexNet({ classes: 2, devices: ['cpu:0', 'cpu:1'] });
     const listed = model.crossings(BATCH);
     for (const [tid, device] of ['cpu:0', 'cpu:1'].entries()) {
@@ -93,7 +99,7 @@ describe('command line: the columns on two devices', function () {
       const wanted = listed
         .filter(({ to }) => to === device)
         .map(({ layer, from, bytes }: Crossing) => [layer === 'loss' ? 'to' : `${layer} to`, from, bytes]);
-      expect(crossed.slice(0, wanted.length)).to.deep.equal(wanted);
+      expect(crossed).to.deep.equal(Array.from({ length: STEPS }, () => wanted).flat());
     }
   });
 

@@ -1,10 +1,12 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { ModelFile } from '../../lib/train/model_file.js';
 import { alexnet, expectError, jsonLines, numbersOf, useFolder } from './alexnet.js';
 import { BLUE, RED, writePictures } from './pictures.js';
 
-describe('command line: statistics and colour noise', () => {
+describe('command line: statistics and colour noise', function () {
+  this.timeout(300_000);
   const folder = useFolder();
   const at = (...path: string[]) => join(folder(), ...path);
   const train = (...more: string[]) => [
@@ -41,10 +43,11 @@ describe('command line: statistics and colour noise', () => {
   });
 
   it('train --colour-noise uses them, and --resume goes on with them to the same file', async () => {
-    const noise = ['--colour-noise', 'krizhevsky2012'];
+    // A schedule that does not depend on --epochs.
+    const noise = ['--colour-noise', 'krizhevsky2012', '--schedule', 'constant'];
     const straight = await alexnet(train('--epochs', '2', '--out', at('straight'), ...noise));
     expect([straight.status, straight.stderr]).to.deep.equal([0, '']);
-    await alexnet(train('--epochs', '2', '--out', at('plain')));
+    await alexnet(train('--epochs', '2', '--out', at('plain'), '--schedule', 'constant'));
     const [with_, without] = await Promise.all(
       ['straight', 'plain'].map((run) => numbersOf(at(run, 'best.safetensors'))),
     );
@@ -52,11 +55,42 @@ describe('command line: statistics and colour noise', () => {
     await alexnet(train('--epochs', '1', '--out', at('stopped'), ...noise));
     const resumed = await alexnet(['train', '--resume', at('stopped'), '--epochs', '2', '--json']);
     expect([resumed.status, resumed.stderr.includes('Going on')]).to.deep.equal([0, true]);
+    for (const file of ['best.safetensors', 'last.safetensors']) {
+      const [wanted, actual] = await Promise.all(
+        ['straight', 'stopped'].map((run) => numbersOf(at(run, file))),
+      );
+      expect(actual?.equals(wanted ?? Buffer.of()), file).to.equal(true);
+    }
     expectError(
       await alexnet(['train', '--resume', at('stopped'), '--colour-noise', 'paper']),
       1,
       /Expected krizhevsky2012 for --colour-noise but received "paper".*may not change on --resume/,
     );
+  });
+
+  it('train --stats takes them from elsewhere, and refuses those of other pictures', async () => {
+    await writePictures(at('other'), { blue: BLUE, red: RED }, 3);
+    const noise = ['--colour-noise', 'krizhevsky2012', '--mean', 'image', '--epochs', '1'];
+    const data = ['--data', at('other'), '--val', at('val'), '--batch', '4', '--json'];
+    const args = (stats: string, out: string) => ['train', ...data, ...noise, '--stats', stats, '--out', out];
+    await alexnet(['stats', '--data', at('other'), '--out', at('others')]);
+    const { status, stderr } = await alexnet(args(at('others'), at('told')));
+    // Nothing was looked at anew.
+    expect([status, stderr]).to.deep.equal([0, '']);
+    await using file = await ModelFile.open(at('told'));
+    expect(file.info.notes).to.include({ stats: at('others') });
+    expectError(
+      await alexnet(args(at('elsewhere'), at('none'))),
+      1,
+      /Expected statistics of the training data in .*elsewhere but received those of other pictures/,
+    );
+    expectError(await alexnet(args(at('nowhere'), at('none'))), 1, /nowhere/);
+    expectError(
+      await alexnet(['train', ...data, '--stats', at('others'), '--out', at('none')]),
+      1,
+      /--stats needs --data and --mean image or --colour-noise/,
+    );
+    expectError(await alexnet(['train', '--stats', at('others')]), 1, /--stats needs --data/);
   });
 
   it('refuses statistics of other pictures, and noise without pictures', async () => {

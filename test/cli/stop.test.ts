@@ -7,8 +7,9 @@ import { createInterface } from 'node:readline';
 import { expect } from 'chai';
 import { SafetensorsFile } from '../../lib/io/safetensors.js';
 import { Random } from '../../lib/random.js';
+import { runNode } from '../support/child.js';
 import { alexnet, jsonLines, MAIN, useFolder } from './alexnet.js';
-import { BLUE, RED, writePictures } from './pictures.js';
+import { BLUE, RED, writeNoise, writePictures } from './pictures.js';
 
 type Event = Record<string, unknown>;
 
@@ -53,7 +54,7 @@ describe('command line: training that is stopped', function () {
   });
 
   before(async () => {
-    await writePictures(at('train'), { blue: BLUE, red: RED }, 8);
+    await writeNoise(at('train'), ['blue', 'red'], 8);
     await writePictures(at('val'), { blue: BLUE, red: RED }, 1);
     const recipe = ['--batch', '4', '--optimizer', 'sgd', '--lr', '1e-5'];
     data = ['--data', at('train'), '--val', at('val'), ...recipe];
@@ -114,13 +115,40 @@ describe('command line: training that is stopped', function () {
     expect(file.tensors.size).to.be.above(16);
   });
 
-  it('ends at once after a second signal', async () => {
-    const running = start(['train', ...data, '--epochs', '2', '--out', at('twice')], (event, child) => {
-      if (event.step === 1) child.kill('SIGINT');
+  for (const [second, status] of [
+    ['SIGTERM', 143],
+    ['SIGINT', 130],
+  ] as const) {
+    it(`ends at once after a second signal: ${second}`, async () => {
+      const running = start(['train', ...data, '--epochs', '2', '--out', at(second)], (event, child) => {
+        if (event.step === 1) child.kill('SIGINT');
+      });
+      running.child.stderr?.once('data', () => running.child.kill(second));
+      expect(await running.ended).to.deep.equal([status, null]);
+      expect(running.events.at(-1)?.event).to.equal('step');
+      expect(running.stderr()).to.equal('\nSIGINT: finishing the step and saving. Once more ends at once\n');
     });
-    running.child.stderr?.once('data', () => running.child.kill('SIGTERM'));
-    expect(await running.ended).to.deep.equal([143, null]);
-    expect(running.events.at(-1)?.event).to.equal('step');
+  }
+
+  it('goes on with another instruction set, and says that it is no longer bit for bit', async function () {
+    if (!/ avx512f /.test(await readFile('/proc/cpuinfo', 'utf8'))) {
+      if (this.test) this.test.title += ' (skipped: no AVX-512 here)';
+      this.skip();
+    }
+    const out = at('other');
+    const first = await alexnet(['train', ...data, '--epochs', '1', '--out', out]);
+    expect(first.status).to.equal(0);
+    const args = [MAIN, 'train', '--resume', out, '--epochs', '2'];
+    const { code, stdout, stderr } = await runNode(args, 100_000, { ONEDNN_MAX_CPU_ISA: 'AVX2' });
+    expect([code, stderr]).to.deep.equal([0, '']);
+    expect(stdout).to.match(
+      /^Going on from .*last\.safetensors, after epoch 1 of 2\n {2}epochs: 2 instead of 1\n/,
+    );
+    expect(stdout).to.match(/\n {2}instructionSet: AVX2 instead of AVX-512\n/);
+    expect(stdout).to.include(
+      '  so the run is no longer what it would have been without the stop, bit for bit\n',
+    );
+    expect(stdout).to.match(/\nepoch 2\/2 {2}training loss /);
   });
 
   it('loses no complete checkpoint to kill -9, at 20 moments, some of them within a save', async () => {

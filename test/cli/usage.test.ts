@@ -15,6 +15,8 @@ const WRONG_USAGE: readonly [args: string, message: RegExp][] = [
   ['train --batch -3', /'-3' is invalid/],
   ['train --batch 1e9999', /'1e9999' is invalid/],
   ['train --epochs 1.5', /'--epochs <n>' argument '1.5' is invalid. Expected positive integer/],
+  ['train --epochs 2097153', /'2097153' is invalid. Expected positive integer of at most 2097152/],
+  ['train --batch 65537', /'65537' is invalid. Expected positive integer of at most 65536/],
   ['train --lr nan', /'--lr <rate>' argument 'nan' is invalid. Expected positive number/],
   ['train --lr 0', /'0' is invalid/],
   ['train --lr 1e400', /'1e400' is invalid/],

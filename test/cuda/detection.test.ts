@@ -52,6 +52,7 @@ describe('CUDA: the missing link', () => {
           problem: diagnose({ facts: WORKING }, BUILD).devices[1]?.problem,
         },
       ],
+      pairs: [],
     });
   });
 
@@ -278,6 +279,29 @@ describe('CUDA: a package', () => {
       for (const name of ['cuda', 'cuda:0', 'cpu', 'cuda:1', 'cuda:9']) try { lib.Device.get(name); } catch {}
       console.log(asked.filter((args) => args.includes('probe-cuda.mjs')).length, asked.length);`;
     expect(run(['--input-type=module', '--eval', counted]).stdout).to.equal('1 1\n');
+  });
+
+  it('whose devices copy to each other, directly where they can', () => {
+    place(fake);
+    const gpu = 'NVIDIA H100 80GB HBM3, 9.0';
+    const { lines, cuda } = doctor({
+      ...WORKING,
+      devices: '4',
+      device2: gpu,
+      device3: gpu,
+      peers: '0-1,0-3',
+    });
+    // cuda:1 cannot be used.
+    expect(lines.slice(5)).to.deep.equal([
+      "cuda:0 and cuda:2: copies go through the host's memory",
+      'cuda:0 and cuda:3: copies go directly',
+      "cuda:2 and cuda:3: copies go through the host's memory",
+    ]);
+    expect(cuda.pairs).to.deep.equal([
+      { devices: ['cuda:0', 'cuda:2'], direct: false },
+      { devices: ['cuda:0', 'cuda:3'], direct: true },
+      { devices: ['cuda:2', 'cuda:3'], direct: false },
+    ]);
   });
 
   it('gives the devices that there are, and no others', () => {

@@ -1,9 +1,11 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import sharp, { type Sharp } from 'sharp';
-import { type DecodedImage, decodeImage } from '../../lib/data/decode.js';
+import { type DecodedImage, decodeImage, refusalOf } from '../../lib/data/decode.js';
+import { RESIZE_KERNELS } from '../../lib/data/resize.js';
 import { ArgumentError } from '../../lib/errors.js';
 import { Random } from '../../lib/random.js';
 import { jpegOf, pngOf, svgOf } from './bombs.js';
@@ -108,7 +110,8 @@ describe('decodeImage', () => {
   ];
   for (const [name, picture, colour, tolerance] of kinds) {
     it(`takes ${name}`, async () => {
-      expectColour(await decodeImage(await picture(), { size: 64 }), colour, tolerance);
+      for (const kernel of RESIZE_KERNELS)
+        expectColour(await decodeImage(await picture(), { size: 64, kernel }), colour, tolerance);
     });
   }
 
@@ -160,6 +163,63 @@ describe('decodeImage', () => {
     expect(furthest, 'lanczos3 differs').to.be.above(8);
   });
 
+  const drawn = (width: number, height: number): Sharp => {
+    const pixels = new Uint8Array(width * height * 3);
+    for (let i = 0; i < width * height; i++) {
+      const [x, y] = [i % width, Math.floor(i / width)];
+      const grey = 13 * x + 7 * y + Math.floor((x * y) / 50);
+      for (let channel = 0; channel < 3; channel++)
+        pixels[3 * i + channel] = Math.abs(((grey + 31 * channel) % 510) - 255);
+    }
+    return sharp(pixels, { raw: { width, height, channels: 3 } });
+  };
+  function differences(a: Uint8Array, b: Uint8Array): { mean: number; most: number } {
+    expect(a.length).to.equal(b.length);
+    let [sum, most] = [0, 0];
+    a.forEach((value, i) => {
+      const difference = Math.abs(value - (b[i] ?? Number.NaN));
+      sum += difference;
+      most = Math.max(most, difference);
+    });
+    return { mean: sum / a.length, most };
+  }
+
+  for (const [width, height, mean, most] of [
+    [300, 225, 0.3, 3],
+    [150, 203, 0.3, 3],
+    // Of seven times the size.
+    [449, 611, 2, 12],
+  ] as const) {
+    it(`by the kernel 'linear' is within ${most} grey levels of PIL, of ${width}×${height} pixels`, async () => {
+      const url = new URL(`../golden/pilResized/${width}x${height}.png`, import.meta.url);
+      const wanted = await sharp(fileURLToPath(url)).raw().toBuffer();
+      const png = await drawn(width, height).png().toBuffer();
+      const { pixels } = await decodeImage(png, { size: 64, kernel: 'linear' });
+      const found = differences(pixels, wanted);
+      expect(found.mean).to.be.below(mean);
+      expect(found.most).to.be.at.most(most);
+    });
+  }
+
+  for (const [width, height] of [
+    [1200, 900],
+    [1800, 2400],
+  ] as const) {
+    for (const orientation of [1, 6]) {
+      it(`by the kernel 'linear' a JPEG of ${width}×${height} pixels, orientation ${orientation}, is as its pixels`, async () => {
+        const jpeg = await drawn(width, height).withMetadata({ orientation }).jpeg().toBuffer();
+        const png = await sharp(jpeg, { autoOrient: true }).png({ compressionLevel: 1 }).toBuffer();
+        const [ofJpeg, ofPng] = await Promise.all(
+          [jpeg, png].map((source) => decodeImage(source, { size: 256, kernel: 'linear' })),
+        );
+        expect(ofJpeg).to.deep.equal(ofPng);
+        const fast = await decodeImage(jpeg, { size: 256 });
+        const { most } = differences(fast.pixels, (await decodeImage(png, { size: 256 })).pixels);
+        expect(most, 'lanczos3 takes the fast way').to.be.above(0);
+      });
+    }
+  }
+
   const encodings: readonly [name: string, picture: () => Promise<Buffer> | Buffer, tolerance: number][] = [
     ['PNG', () => quartered().png().toBuffer(), 0],
     ['interlaced PNG', () => quartered().png({ progressive: true }).toBuffer(), 0],
@@ -206,6 +266,22 @@ describe('decodeImage', () => {
       );
     });
   }
+
+  it('refuses a file of more than 512 MiB, with size and limit, without reading it', async () => {
+    const file = join(folder, 'large.png');
+    // The rest takes no place on the disk.
+    await writeFile(file, await plain(64, 64).png().toBuffer());
+    await truncate(file, 2 ** 29);
+    expect(await refusalOf(file)).to.equal(undefined);
+    await truncate(file, 2 ** 29 + 1);
+    const reason = '536870913 bytes are more than the limit of 536870912';
+    expect(await refusalOf(file)).to.equal(reason);
+    await truncate(file, 2 ** 40);
+    expect(await rejection(decodeImage(file, { size: 64 }))).to.match(
+      /large\.png could not be decoded: 1099511627776 bytes are more than the limit of 536870912$/,
+    );
+    await rm(file);
+  });
 
   it('decodes large pictures one at a time, and goes on after one that is broken', async () => {
     const large = await plain(8000, 5000).png({ compressionLevel: 1 }).toBuffer();

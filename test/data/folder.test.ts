@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmod, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { expect } from 'chai';
@@ -185,6 +185,16 @@ describe('ImageFolder', () => {
     ]);
   });
 
+  it('leaves out a file that is too long', async () => {
+    await paint(['a/0.png', 'b/0.png', 'b/1.png']);
+    await truncate(join(root, 'b/1.png'), 2 ** 32);
+    const folder = await ImageFolder.open(root);
+    expect(folder).to.have.lengthOf(2);
+    expect(folder.skipped).to.deep.equal([
+      { file: join(root, 'b/1.png'), reason: '4294967296 bytes are more than the limit of 536870912' },
+    ]);
+  });
+
   it('matches the classes given by name', async () => {
     await paint(['b/0.png', 'd/0.png']);
     const folder = await ImageFolder.open(root, { classes: ['d', 'c', 'b'] });
@@ -217,6 +227,8 @@ describe('ImageFolder', () => {
 
     await paint(['single/red/0.png']);
     expect(await rejection(ImageFolder.open(at('single')))).to.match(/single: one class only, red$/);
+    const single = await ImageFolder.open(at('single'), { oneClass: true });
+    expect([single.classes, single.length]).to.deep.equal([['red'], 1]);
 
     await paint(['hollow/red/0.png']);
     await mkdir(at('hollow/green'));

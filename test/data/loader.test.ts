@@ -1,8 +1,9 @@
 import { expect } from 'chai';
 import { colourShift } from '../../lib/data/colour.js';
 import type { Dataset, Sample, SkippedSample } from '../../lib/data/dataset.js';
-import { type Batch, Loader } from '../../lib/data/loader.js';
+import { type Batch, Loader, type LoaderOptions } from '../../lib/data/loader.js';
 import { ArgumentError, DataError } from '../../lib/errors.js';
+import { type Tensor, zeros } from '../../lib/tensor.js';
 import { withClock } from '../support/clock.js';
 import { colourNoise } from '../support/colour_noise.js';
 import { rejection } from './rejection.js';
@@ -288,6 +289,28 @@ describe('Loader', () => {
       expect(await failing(() => ({ height: 4.5, width: 144 / 13.5 }))).to.match(/sample 9/);
     });
 
+    it('a tensor of another dtype or shape, and one that cannot be read', async () => {
+      const failingWith = (pixels: Tensor) => {
+        const data: Dataset = { length: 1, classes: ['one', 'two'], get: () => ({ pixels, label: 0 }) };
+        return rejection(all(new Loader(data, evaluation).epoch(0)));
+      };
+      for (const [shape, dtype] of [
+        [[8, 6, 3], 'float32'],
+        [[8, 18], 'uint8'],
+        [[8, 6, 4], 'uint8'],
+      ] as const) {
+        using pixels = zeros(shape, { dtype });
+        expect(await failingWith(pixels)).to.match(
+          /Expected uint8 tensor \[H, W, 3\] for pixels of sample 0 but received Tensor\(/,
+        );
+      }
+      const disposed = zeros([8, 6, 3], { dtype: 'uint8' });
+      disposed.dispose();
+      expect(await failingWith(disposed)).to.match(
+        /pixels of sample 0 but received an error: .*was disposed/,
+      );
+    });
+
     it('a label that is no class', async () => {
       for (const label of [2, -1, 0.5, Number.NaN]) {
         expect(await failing(() => ({ label }))).to.match(/2 classes.*label of sample 9/);
@@ -347,13 +370,36 @@ describe('Loader', () => {
       ]);
     });
 
-    it('another batch without any is an error', async () => {
-      const none = (length: number, indices: readonly number[]) =>
-        rejection(all(new Loader(broken(length, indices), evaluation).epoch(0)));
-      expect(await none(12, [4, 5, 6, 7])).to.match(/one of 4 pictures .*picture 7 is broken/);
-      expect(await none(2, [0, 1])).to.match(/one of 2 pictures .*picture 1 is broken/);
-      const single = new Loader(broken(3, [1]), { ...training, batchSize: 1 });
-      expect(await rejection(all(single.epoch(0)))).to.match(/picture 1 is broken/);
+    it('in evaluation another batch without any is none either; in training it is empty, and keeps its place', async () => {
+      const evaluated = await all(new Loader(broken(12, [4, 5, 6, 7]), evaluation).epoch(0));
+      expect(evaluated.map(({ indices }) => indices)).to.deep.equal([
+        [0, 1, 2, 3],
+        [8, 9, 10, 11],
+      ]);
+      const options = { ...training, batchSize: 1, colourNoise: COLOUR_NOISE };
+      const whole = await all(new Loader(new Counted(5), options).epoch(1));
+      const loader = new Loader(broken(5, [1, 3]), options);
+      const trained = await all(loader.epoch(1));
+      const kept = whole.map(({ indices }) => indices.filter((index) => index !== 1 && index !== 3));
+      expect(trained.map(({ indices }) => indices)).to.deep.equal(kept);
+      for (const { indices, pixels, labels, crops, shifts } of trained)
+        expect([pixels, labels, crops, shifts].map((part) => part?.length)).to.deep.equal(
+          [1, 1, 3, 3].map((each) => each * indices.length),
+        );
+      expect((await all(loader.epoch(1, 2))).map(({ indices }) => indices)).to.deep.equal(kept.slice(2));
+    });
+
+    it('an epoch without any is an error, at its end; the rest of one is none', async () => {
+      const none = async (length: number, options: LoaderOptions) =>
+        rejection(all(new Loader(broken(length, upTo(length)), options).epoch(0)));
+      expect(await none(2, evaluation)).to.match(/one of 2 pictures .*picture 1 is broken/);
+      expect(await none(9, evaluation)).to.match(/one of 9 pictures .*picture 8 is broken/);
+      const told: number[] = [];
+      const single = { ...training, batchSize: 1, onSkip: ({ index }: SkippedSample) => told.push(index) };
+      expect(await none(3, single)).to.match(/one of 3 pictures .*is broken/);
+      expect(told.sort()).to.deep.equal([0, 1, 2]);
+      const rest = await all(new Loader(broken(3, [0, 1, 2]), single).epoch(0, 1));
+      expect(rest.map(({ indices }) => indices)).to.deep.equal([[], []]);
     });
 
     it('what is no sample stays an error', async () => {

@@ -1,13 +1,13 @@
+import { join } from 'node:path';
 import { expect } from 'chai';
 import { ImageFolder } from '../../lib/data/folder.js';
 import { Loader } from '../../lib/data/loader.js';
-
-const DATA = process.env.NODE_CUDNN_TEST_DATA;
+import { PHOTOS, PHOTOS_NEEDED } from '../support/photos.js';
 
 describe('real photos', () => {
-  it(`are loaded${DATA === undefined ? ' (skipped: NODE_CUDNN_TEST_DATA names no image folder)' : ''}`, async function () {
-    if (DATA === undefined) return this.skip();
-    const folder = await ImageFolder.open(DATA);
+  it(`are loaded${PHOTOS_NEEDED}`, async function () {
+    if (PHOTOS === undefined) return this.skip();
+    const folder = await ImageFolder.open(join(PHOTOS, 'val'));
     expect(folder.length).to.be.greaterThan(0);
     const counts = folder.classes.map(() => 0);
     for await (const { height, width, labels, pixels } of new Loader(folder, {

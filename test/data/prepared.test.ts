@@ -45,6 +45,28 @@ describe('prepare', () => {
     expect(out.fingerprint).to.not.equal(source.fingerprint);
   });
 
+  it('decodes four pictures at a time', async () => {
+    for (const i of [4, 5]) await paint(`source/bees/${i}.jpg`, i, 300, 280);
+    const source = await ImageFolder.open(at('source'));
+    const get = source.get.bind(source);
+    let [begun, done, most] = [0, 0, 0];
+    let open = (): void => {};
+    const four = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    source.get = async (index) => {
+      most = Math.max(most, ++begun - done);
+      if (begun === 4) open();
+      // One at a time would wait for ever.
+      await four;
+      const sample = await get(index);
+      done++;
+      return sample;
+    };
+    const { pictures } = await prepare(source, at('out'));
+    expect([pictures, most]).to.deep.equal([6, 4]);
+  });
+
   it('stores JPEGs of 256 × 256 pixels, which are decoded as they are', async () => {
     const { bytes } = await prepared();
     const source = await ImageFolder.open(at('source'));

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -31,7 +31,26 @@ class Noise implements Dataset {
   }
 }
 
-/** All pixels at once, as numpy would: mean and covariance in double. */
+/** The pictures of make_numpy_statistics.py. */
+const DRAWN: Dataset = {
+  length: 9,
+  classes: ['one'],
+  get: (k) => {
+    const pixels = new Uint8Array(6 * 7 * 3);
+    for (let i = 0; i < 6 * 7; i++) {
+      const [y, x] = [Math.floor(i / 7), i % 7];
+      const light = 40 + ((37 * k + 11 * x + 5 * y + x * y * y) % 150);
+      const colour = [(3 * x + k) % 40, (7 * y * x) % 20, (13 * y + 5 * k) % 60];
+      pixels.set(
+        colour.map((part) => light + part),
+        3 * i,
+      );
+    }
+    return { pixels, height: 6, width: 7, label: 0 };
+  },
+};
+
+/** All pixels at once: mean and covariance in double. */
 function direct(dataset: Noise): { mean: number[]; covariance: number[][]; meanImage: number[] } {
   const all = Array.from({ length: dataset.length }, (_, i) => [...dataset.get(i).pixels]);
   const pixels = all.flatMap((p) => Array.from({ length: 20 }, (_, i) => p.slice(3 * i, 3 * i + 3)));
@@ -72,6 +91,32 @@ describe('statistics of a data set', () => {
       expect(value).to.be.closeTo(wanted.meanImage[i] ?? 0, 1e-5);
     });
     expect(statistics).to.include({ pictures: 37, height: 4, width: 5, fingerprint: 'noise' });
+  });
+
+  it('are what numpy says', async () => {
+    const golden = new URL('../golden/numpyStatistics.json', import.meta.url);
+    const wanted = JSON.parse(await readFile(golden, 'utf8')) as {
+      [name in 'meanImage' | 'meanColour' | 'eigenvalues']: number[];
+    } & { [name in 'covariance' | 'eigenvectors']: number[][] };
+    const { meanImage, meanColour, covariance, axes } = await statisticsOf(DRAWN);
+    const expectClose = (found: readonly number[], numbers: readonly number[] = [], within = 1e-12) => {
+      expect(found).to.have.lengthOf(numbers.length);
+      found.forEach((value, i) => {
+        expect(value).to.be.closeTo(numbers[i] ?? Number.NaN, within);
+      });
+    };
+    expectClose([...meanImage], wanted.meanImage, 1e-5);
+    expectClose(meanColour, wanted.meanColour, 1e-10);
+    expectClose(covariance.flat(), wanted.covariance.flat());
+    expectClose(axes.values, wanted.eigenvalues);
+    axes.vectors.forEach((vector, i) => {
+      const other = wanted.eigenvectors[i] ?? [];
+      const dot = vector.reduce((sum, value, j) => sum + value * (other[j] ?? 0), 0);
+      expectClose(
+        vector,
+        other.map((value) => Math.sign(dot) * value),
+      );
+    });
   });
 
   it('leave out what cannot be read, and count what was looked at', async () => {

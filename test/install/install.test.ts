@@ -6,6 +6,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   realpathSync,
   rmSync,
   statSync,
@@ -109,6 +110,18 @@ describe('installation', () => {
       expect(readdirSync(deps)).to.deep.equal([]);
     });
 
+    it('fetches oneDNN by pinned versions and their hashes', () => {
+      const download = `echo "$*" > ${scratch}/call
+        for list; do :; done
+        while read -r line; do echo "$line"; done < "$list" > ${scratch}/requirements
+        exit 1`;
+      install({ make: '', 'g++': '', python3: `case "$*" in *download*) ${download};; esac` });
+      expect(readFileSync(join(scratch, 'call'), 'utf8')).to.match(/^-m pip download .*--require-hashes /);
+      const pins = readFileSync(join(scratch, 'requirements'), 'utf8').trim().split('\n');
+      expect(pins).to.have.length(2);
+      for (const pin of pins) expect(pin).to.match(/^onednn-[a-z-]+==[\d.]+ --hash=sha256:[0-9a-f]{64}$/);
+    });
+
     it('refuses an old oneDNN in DNNL_ROOT by name', () => {
       writeOneDnn(scratch, '2.6.0');
       const { status, stderr } = install({}, { DNNL_ROOT: scratch });
@@ -133,6 +146,42 @@ describe('installation', () => {
     });
     expect(result.stdout + result.stderr).to.equal('');
     expect(result.status).to.equal(0);
+    expect(written()).to.deep.equal(before);
+  });
+
+  it('builds in build/, anew too, and leaves build-cuda/ alone', () => {
+    const copy = join(scratch, 'package');
+    for (const dir of ['core', 'cpu', 'bind']) mkdirSync(join(copy, 'native', dir), { recursive: true });
+    for (const file of ['package.json', 'binding.gyp']) copyFileSync(join(root, file), join(copy, file));
+    for (const file of ['deps.mjs', 'install.mjs', 'check-symbols.mjs'])
+      copyFileSync(join(root, 'native', file), join(copy, 'native', file));
+    for (const dir of ['node_modules', 'native/.deps']) symlinkSync(join(root, dir), join(copy, dir));
+    const marker = join(copy, 'build-cuda/Release/node_cudnn_cuda.node');
+    mkdirSync(join(marker, '..'), { recursive: true });
+    writeFileSync(marker, 'of CUDA');
+    for (const source of ['int first;', 'int second;']) {
+      writeFileSync(join(copy, 'native/bind/addon.cc'), source);
+      const { status, stderr } = spawnSync(process.execPath, [join(copy, 'native/install.mjs')], {
+        encoding: 'utf8',
+      });
+      expect(status, stderr).to.equal(0);
+      expect(
+        readFileSync(join(copy, 'build/Release/node_cudnn.node')).includes(source.slice(4, -1)),
+      ).to.equal(true);
+      expect(readFileSync(marker, 'utf8')).to.equal('of CUDA');
+      rmSync(join(copy, 'build/Makefile'));
+    }
+  });
+
+  it('compiles no TypeScript again where that is current: nothing written', () => {
+    const written = () =>
+      readdirSync(join(root, 'dist'), { recursive: true, encoding: 'utf8' }).map((file) => [
+        file,
+        statSync(join(root, 'dist', file)).mtimeMs,
+      ]);
+    const before = written();
+    const result = spawnSync('npm', ['run', '--silent', 'prepare'], { cwd: root, encoding: 'utf8' });
+    expect([result.status, result.stdout, result.stderr]).to.deep.equal([0, '', '']);
     expect(written()).to.deep.equal(before);
   });
 

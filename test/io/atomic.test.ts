@@ -1,5 +1,15 @@
 import { spawnSync } from 'node:child_process';
-import { mkdir, open, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises';
+import {
+  type FileHandle,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
@@ -46,6 +56,28 @@ describe('writeAtomically', () => {
       expect(await readFile(path, 'utf8')).to.equal('old');
     });
     expect(await readFile(path, 'utf8')).to.equal('new');
+  });
+
+  it('syncs the file before it is renamed, and the folder after that', async () => {
+    await writeFile(path, 'old');
+    const synced: [what: string, text: string][] = [];
+    await using own = await open(path, 'r');
+    const handles = Object.getPrototypeOf(own) as FileHandle;
+    const { sync } = handles;
+    handles.sync = async function (this: FileHandle) {
+      const stats = await this.stat();
+      synced.push([stats.isDirectory() ? 'folder' : `file of ${stats.size}`, await readFile(path, 'utf8')]);
+      return sync.call(this);
+    };
+    try {
+      await writeAtomically(path, (file) => file.writeFile('the new one'));
+    } finally {
+      handles.sync = sync;
+    }
+    expect(synced).to.deep.equal([
+      ['file of 11', 'old'],
+      ['folder', 'the new one'],
+    ]);
   });
 
   it('keeps the old file when writing fails in the middle, and says so', async () => {

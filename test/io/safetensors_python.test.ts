@@ -1,6 +1,9 @@
+import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { expect } from 'chai';
 import { type TensorEntry, writeSafetensors } from '../../lib/io/safetensors.js';
+import { ModelFile } from '../../lib/train/model_file.js';
+import { Greys, makeRun } from '../train/greys.js';
 import { hasPythonSafetensors, NEEDS_PYTHON, runPython, temporaryFolder } from './files.js';
 
 describe(`safetensors in Python (${NEEDS_PYTHON})`, () => {
@@ -42,5 +45,33 @@ with safe_open(sys.argv[1], "numpy") as f:
         empty: ['uint8', [3, 0], []],
       },
     ]);
+  });
+
+  it("are opened as the trainer wrote them: a checkpoint's tensors, and metadata that are JSON strings", async () => {
+    using run = makeRun({ out: folder.path('run'), validation: new Greys(2), notes: { from: 'a test' } });
+    await run.trainer.fit(1);
+    const program = `
+import hashlib, json, sys
+from safetensors import safe_open
+with safe_open(sys.argv[1], "numpy") as f:
+    tensors = {name: f.get_tensor(name) for name in f.keys()}
+    metadata = {name: json.loads(text) for name, text in f.metadata().items()}
+    print(json.dumps([metadata, {name: [str(t.dtype), list(t.shape), hashlib.sha256(t.tobytes()).hexdigest()] for name, t in tensors.items()}]))`;
+    const [metadata, tensors] = (await runPython(program, folder.path('run/last.safetensors'))) as [
+      Record<string, unknown>,
+      Record<string, unknown>,
+    ];
+    await using file = await ModelFile.open(folder.path('run'));
+    const { preprocessing, ...info } = file.info;
+    expect(metadata).to.deep.include({ format: 'node-cudnn model 1', ...info });
+    expect(metadata).to.have.all.keys('format', 'preprocessing', ...Object.keys(info));
+    const names: string[] = [];
+    for (const [name, parameter] of run.model.namedParameters()) {
+      const bytes = Buffer.from((await parameter.data()).buffer);
+      const sum = createHash('sha256').update(bytes).digest('hex');
+      expect(tensors[name], name).to.deep.equal(['float32', parameter.shape, sum]);
+      names.push(name, `optimizer/velocity/${name}`);
+    }
+    expect(Object.keys(tensors)).to.have.members(names);
   });
 });

@@ -271,14 +271,16 @@ describe('initialisation of AlexNet', () => {
     ['paper', undefined],
     ['krizhevsky2012', undefined],
     ['dansuh17', undefined],
+    ['torchvision', undefined],
     ['paper', 'he'],
     ['dansuh17', 'pytorch'],
     ['paper', 'dansuh17'],
   ] as const) {
     it(`${init ?? 'its own'}, of ${preset}`, async () => {
       using model = new AlexNet({ classes: 100, preset, seed: 3, ...(init && { init }) });
-      expect(model.config.init).to.equal(init ?? preset);
-      const rule = rules[init ?? preset];
+      const own = preset === 'torchvision' ? 'pytorch' : preset;
+      expect(model.config.init).to.equal(init ?? own);
+      const rule = rules[init ?? own];
       let fanIn = 0;
       for (const [name, parameter] of model.namedParameters()) {
         const [layer = '', kind = ''] = name.split('.');
@@ -369,6 +371,17 @@ describe('AlexNet refuses', () => {
         );
       });
     }
+
+    it('of another size, where torchvision pools to 6 × 6 adaptively', () => {
+      using other = new AlexNet({ classes: 2, preset: 'torchvision' });
+      for (const size of [192, 227, 256]) {
+        using x = empty([1, size, size, 3]);
+        expect(() => other.forward(x)).to.throw(
+          ShapeError,
+          `Expected shape [N, 224, 224, 3] for x but received [1, ${size}, ${size}, 3]`,
+        );
+      }
+    });
 
     it('of bytes', () => {
       using x = empty([1, 227, 227, 3], { dtype: 'uint8' });

@@ -78,6 +78,38 @@ describe('SGD', () => {
     expectClose('w', await w.data(), [0, 3], 1e-6);
   });
 
+  it('has a momentum by group, which the settings of a checkpoint name', async () => {
+    using usual = parameter([1]);
+    using own = parameter([1]);
+    using none = parameter([1]);
+    using optimizer = new SGD(
+      [
+        { params: [['usual', usual]] },
+        { params: [['own', own]], momentum: 0.5, lr: 0.2 },
+        { params: [['none', none]], momentum: 0 },
+      ],
+      { lr: 0.1, momentum: 0.9, weightDecay: 0.5 },
+    );
+    expect(optimizer.settings()).to.equal(
+      'lr 0.1, weightDecay 0.5; lr 0.2, weightDecay 0.5, momentum 0.5; lr 0.1, weightDecay 0.5, momentum 0; ' +
+        'kind SGD; momentum 0.9',
+    );
+    const all = [
+      { w: usual, lr: 0.1, momentum: 0.9 },
+      { w: own, lr: 0.2, momentum: 0.5 },
+      { w: none, lr: 0.1, momentum: 0 },
+    ].map((one) => ({ ...one, weight: 1, velocity: 0 }));
+    for (let step = 0; step < 3; step++) {
+      for (const { w } of all) setGradient(w, [2]);
+      optimizer.step();
+      for (const one of all) {
+        one.velocity = one.momentum * one.velocity - one.lr * (0.5 * one.weight + 2);
+        one.weight += one.velocity;
+        expect(await one.w.item()).to.be.closeTo(one.weight, 1e-6);
+      }
+    }
+  });
+
   it('goes on from its state bit by bit', async () => {
     const options = { lr: 0.01, momentum: 0.9, weightDecay: 5e-4 };
     using w = parameter([0.3, -0.7, 1.1]);
@@ -263,6 +295,11 @@ describe('optimizers', () => {
       ],
       ['a rate of NaN', () => new SGD([w], { lr: Number.NaN }), /for lr but received NaN/],
       ['a negative rate', () => new SGD([{ params: [w], lr: -1 }], { lr: 1 }), /for lr but received -1/],
+      [
+        "a group's momentum of 2",
+        () => new SGD([{ params: [w], momentum: 2 }], { lr: 1 }),
+        /for momentum but received 2/,
+      ],
       ['a momentum of 2', () => new SGD([w], { lr: 1, momentum: 2 }), /for momentum but received 2/],
       ['a negative decay', () => new SGD([w], { lr: 1, weightDecay: -1 }), /for weightDecay but received -1/],
       [

@@ -14,31 +14,50 @@ function readJson(...path: string[]): unknown {
   return JSON.parse(readFileSync(join(root, ...path), 'utf8'));
 }
 
-/** What an installation brings, transitive and of all platforms, by its path in node_modules. */
-function productionPackages(): [path: string, found: Package][] {
+type Packages = [path: string, found: Package][];
+
+/** Transitive, and of all platforms, by their paths in node_modules: what an installation brings, and what development takes beside. */
+function packages(): { production: Packages; development: Packages } {
   const { packages } = readJson('package-lock.json') as { packages: Record<string, Package> };
-  return Object.entries(packages).filter(([path, { dev }]) => path !== '' && dev !== true);
+  const all = Object.entries(packages).filter(([path]) => path !== '');
+  return {
+    production: all.filter(([, { dev }]) => dev !== true),
+    development: all.filter(([, { dev }]) => dev === true),
+  };
 }
+
+const rowsOf = (packages: Packages): string[] =>
+  packages.map(
+    ([path, { version, license, optional }]) =>
+      `| ${path.replace(/^.*node_modules\//, '')} | ${version} | ${license}${optional ? ' | by platform |' : ' | |'}`,
+  );
 
 describe('THIRD_PARTY_LICENSES.md', () => {
   const text = readFileSync(join(root, 'THIRD_PARTY_LICENSES.md'), 'utf8');
 
-  it('lists every package that an installation brings, with version and licence', () => {
-    const rows = productionPackages().map(
-      ([path, { version, license, optional }]) =>
-        `| ${path.replace(/^.*node_modules\//, '')} | ${version} | ${license}${optional ? ' | by platform |' : ' | |'}`,
-    );
-    expect(text.split('\n').filter((line) => /^\| [^|]* \| [\d.]+ \|/.test(line))).to.deep.equal(rows);
+  it('lists every package, with version and licence: those of an installation, then those of development', () => {
+    const [, production = '', development = ''] = text.split(/^## npm packages.*$/m);
+    const rows = (part: string) => part.split('\n').filter((line) => /^\| [^|]* \| [\d.]+ \|/.test(line));
+    expect(rows(production)).to.deep.equal(rowsOf(packages().production));
+    expect(rows(development)).to.deep.equal(rowsOf(packages().development));
+    const { dependencies, devDependencies } = readJson('package.json') as Record<string, object>;
+    for (const [part, direct = {}] of [
+      [production, dependencies],
+      [development, devDependencies],
+    ] as const)
+      for (const name of Object.keys(direct)) expect(part, name).to.include(`\n| ${name} | `);
   });
 
   it('agrees with what the installed packages say of themselves', () => {
-    let installed = 0;
-    for (const [path, { version, license }] of productionPackages()) {
-      if (!existsSync(join(root, path, 'package.json'))) continue;
-      expect(readJson(path, 'package.json'), path).to.include({ version, license });
-      installed++;
+    for (const [kind, list] of Object.entries(packages())) {
+      let installed = 0;
+      for (const [path, { version, license }] of list) {
+        if (!existsSync(join(root, path, 'package.json'))) continue;
+        expect(readJson(path, 'package.json'), path).to.include({ version, license });
+        installed++;
+      }
+      expect(installed, kind).to.be.above(30);
     }
-    expect(installed).to.be.above(30);
   });
 
   it('names the oneDNN that is fetched', () => {

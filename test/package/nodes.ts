@@ -8,7 +8,7 @@ import { expectWorking, pack, root, run } from './install.js';
 /** The oldest that is supported, and the newest of each later line. */
 const VERSIONS = ['20.19.0', '22.23.3', '24.21.0'];
 
-/** The tests of what depends on Node: its Node-API, garbage collector, promises and files. */
+/** The tests of what depends on Node: its Node-API, garbage collector, promises, files, workers and exits. */
 const SUITE = [
   'autograd',
   'bad_tensors',
@@ -19,6 +19,8 @@ const SUITE = [
   'data/decode',
   'io/atomic',
   'io/safetensors',
+  'environment/environments',
+  'environment/exit',
 ];
 
 function check(version: string, folder: string): void {

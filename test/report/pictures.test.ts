@@ -157,6 +157,22 @@ describe('a picture of predictions', () => {
     expect(count(PINK, 14 + 238)).to.equal(0);
   });
 
+  it("leaves out the ids of ImageNet's classes", async () => {
+    const file = folder.path('green.png');
+    await sharp({ create: { width: 8, height: 8, channels: 3, background: '#00ff00' } }).toFile(file);
+    const drawn = (label: string, other: string) =>
+      predictionsPicture([
+        {
+          file,
+          name: '',
+          label,
+          predictions: [label, other].map((name) => ({ class: name, probability: 0.5 })),
+        },
+      ]);
+    const words = await drawn('crane', 'n02077923');
+    expect(words.equals(await drawn('n02012849 crane', 'n02077923'))).to.equal(true);
+  });
+
   it('is refused where it would be too high', async () => {
     const pictures = Array.from({ length: 601 }, () => ({ file: 'x', name: 'x', predictions: [] }));
     const failure = await predictionsPicture(pictures).catch((error: unknown) => error);

@@ -14,12 +14,15 @@ namespace nodecudnn {
 class Context {};
 void ContextDeleter::operator()(Context* context) const { delete context; }
 size_t mark(Context&) { return 0; }
+size_t markCopies(Context&) { return 0; }
 std::vector<int64_t> takeMarks(Context&) { return {}; }
 std::string takeImplementation(Context&) { return {}; }
 ContextPtr makeContext(int, Allocator&, Choices&) {
   return ContextPtr(std::make_unique<Context>().release());
 }
 void finish(Context&) {}
+std::shared_ptr<const Point> markPoint(Context&) { return nullptr; }
+void follow(Context&, const Point&) {}
 std::string deviceName(int device) { return concat("cpu:", device); }
 void* allocateDeviceMemory(int, size_t bytes) { return std::malloc(bytes); }
 void freeDeviceMemory(int, void* data, size_t) { std::free(data); }
@@ -202,7 +205,7 @@ void plans() {
     });
   };
   for (int64_t i = 0; i < kCapacity; ++i) EXPECT(get(i) == i);
-  EXPECT(get(0) == 0);          // Found, and now the last to go.
+  EXPECT(get(0) == 0);  // Found, and now the last to go.
   EXPECT(get(kCapacity) == kCapacity);
   EXPECT(!made[0].expired() && made[1].expired() && !made[2].expired());
   EXPECT(get(1) == 1);
@@ -244,11 +247,33 @@ void endInTheMiddle(int seed) {
   devices.clear();
 }
 
+/// Plans are made once for each key; of more than 256 the least recently used goes.
+void boundedPlans() {
+  PlanCache cache;
+  int made = 0;
+  const auto get = [&](int64_t key) {
+    return *cache.get<int64_t>({7, key}, [&] {
+      ++made;
+      return std::make_shared<int64_t>(key);
+    });
+  };
+  for (int round = 0; round < 2; ++round)
+    for (int64_t key = 0; key < 256; ++key) EXPECT(get(key) == key);
+  EXPECT(made == 256);
+  EXPECT(get(0) == 0 && get(256) == 256 && made == 257);  // 1 is the least recently used
+  EXPECT(get(0) == 0 && get(2) == 2 && made == 257);
+  EXPECT(get(1) == 1 && made == 258);
+  const std::weak_ptr<int64_t> last = cache.get<int64_t>({8}, [] { return std::make_shared<int64_t>(8); });
+  cache.clear();
+  EXPECT(last.expired() && get(1) == 1 && made == 259);
+}
+
 }  // namespace
 }  // namespace nodecudnn
 
 int main() {
   using namespace nodecudnn;
+  boundedPlans();
   reuse();
   poison();
   leaveOut();

@@ -5,6 +5,7 @@
 #define NODE_API_MODULE(name, init)
 #include "bind/addon.cc"
 #include "simulator/devices.h"
+#include "simulator/streams.h"
 
 namespace nodecudnn {
 namespace {
@@ -14,6 +15,12 @@ Napi::Object objectOf(Napi::Env env, const Map& map) {
   Napi::Object object = Napi::Object::New(env);
   for (const auto& [name, value] : map) object.Set(name, static_cast<double>(value));
   return object;
+}
+
+Napi::Array arrayOf(Napi::Env env, const std::vector<std::string>& texts) {
+  Napi::Array array = Napi::Array::New(env, texts.size());
+  for (uint32_t i = 0; i < texts.size(); ++i) array.Set(i, texts[i]);
+  return array;
 }
 
 /// seed(number): of the order of work from now on
@@ -45,10 +52,18 @@ Napi::Value liveCounts(const Napi::CallbackInfo& info) {
 /// violations() → those so far
 Napi::Value toldViolations(const Napi::CallbackInfo& info) {
   const simulator::Lock lock(simulator::mutex());
-  const auto& told = simulator::violations();
-  Napi::Array array = Napi::Array::New(info.Env(), told.size());
-  for (uint32_t i = 0; i < told.size(); ++i) array.Set(i, told[i]);
-  return array;
+  return arrayOf(info.Env(), simulator::violations());
+}
+
+/// holdBack(name): work that runs when nothing else can; "" for none
+void holdWorkBack(const Napi::CallbackInfo& info) {
+  const simulator::Lock lock(simulator::mutex());
+  simulator::holdBack(info[0].ToString());
+}
+/// ran() → names of the work that has run while some was held back
+Napi::Value ranWork(const Napi::CallbackInfo& info) {
+  const simulator::Lock lock(simulator::mutex());
+  return arrayOf(info.Env(), simulator::ran());
 }
 
 /// cudnn() → the version of the real one, or null without it
@@ -66,6 +81,8 @@ Napi::Object initWithSimulator(Napi::Env env, Napi::Object exports) {
   simulator.Set("calls", Napi::Function::New(env, guarded<madeCalls>));
   simulator.Set("counts", Napi::Function::New(env, guarded<liveCounts>));
   simulator.Set("violations", Napi::Function::New(env, guarded<toldViolations>));
+  simulator.Set("holdBack", Napi::Function::New(env, guarded<holdWorkBack>));
+  simulator.Set("ran", Napi::Function::New(env, guarded<ranWork>));
   simulator.Set("cudnn", Napi::Function::New(env, guarded<realCudnnVersion>));
   exports.Set("simulator", simulator);
   return init(env, exports);

@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <set>
 
 #include "simulator/devices.h"
 #include "simulator/streams.h"
@@ -43,6 +44,12 @@ cudaError_t ended(int device, const char* kind) {
 }
 
 bool isDevice(int device) { return device >= 0 && device < playedDevices(); }
+
+/// Which device may read and write the memory of which other.
+std::set<std::pair<int, int>>& reached() {
+  static auto* const all = std::make_unique<std::set<std::pair<int, int>>>().release();
+  return *all;
+}
 
 cudaError_t createEventOf(cudaEvent_t* event, bool timed, const char* name) {
   return callOn(currentDevice(), name, [&] {
@@ -206,7 +213,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
 cudaError_t cudaDeviceCanAccessPeer(int* possible, int device, int peer) {
   if (!isDevice(device) || !isDevice(peer) || device == peer) return fail(cudaErrorInvalidDevice);
   return callOn(device, "cudaDeviceCanAccessPeer", [&] {
-    *possible = 1;
+    *possible = arePeers(device, peer) ? 1 : 0;
     return cudaSuccess;
   });
 }
@@ -221,10 +228,15 @@ cudaError_t cudaMemPoolSetAccess(cudaMemPool_t pool, const cudaMemAccessDesc* ac
   const int device = static_cast<int>(reinterpret_cast<intptr_t>(pool) - 1);
   if (!isDevice(device)) return misuse(cudaErrorInvalidValue, "cudaMemPoolSetAccess: no pool");
   return callOn(device, "cudaMemPoolSetAccess", [&] {
-    for (size_t i = 0; i < count; ++i)
-      if (access[i].location.type != cudaMemLocationTypeDevice || !isDevice(access[i].location.id) ||
-          access[i].location.id == device)
+    for (size_t i = 0; i < count; ++i) {
+      const int other = access[i].location.id;
+      if (access[i].location.type != cudaMemLocationTypeDevice || !isDevice(other) || other == device)
         return misuse(cudaErrorInvalidValue, "cudaMemPoolSetAccess: no other device");
+      if (!arePeers(device, other))
+        return misuse(cudaErrorInvalidDevice,
+                      "cudaMemPoolSetAccess: device " + std::to_string(other) + " cannot reach it");
+      reached().emplace(other, device);
+    }
     return cudaSuccess;
   });
 }
@@ -308,6 +320,13 @@ cudaError_t cudaEventSynchronize(cudaEvent_t handle) {
     return cudaSuccess;
   });
 }
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+  const Lock lock(mutex());
+  const Event* const found = findEvent(event, "cudaEventQuery");
+  if (found == nullptr) return fail(cudaErrorInvalidResourceHandle);
+  return callOn(found->device, "cudaEventQuery",
+                [&] { return hasPassed(found->recorded) ? cudaSuccess : fail(cudaErrorNotReady); });
+}
 /// Some time: between 10 µs and 1 ms.
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t first, cudaEvent_t second) {
   const Lock lock(mutex());
@@ -377,19 +396,6 @@ cudaError_t cudaFreeHost(void* data) {
   std::free(data);
   return ended(currentDevice(), "pinned memory");
 }
-cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const void* data) {
-  return callOn(currentDevice(), "cudaPointerGetAttributes", [&] {
-    const Block* const block = findBlock(data);
-    *attributes = {};
-    attributes->type = cudaMemoryTypeUnregistered;
-    if (block == nullptr) return cudaSuccess;
-    if (block->freeing) violation("use after free: cudaPointerGetAttributes of memory that was freed");
-    attributes->type = block->device == kPinned ? cudaMemoryTypeHost : cudaMemoryTypeDevice;
-    attributes->device = block->device == kPinned ? 0 : block->device;
-    return cudaSuccess;
-  });
-}
-
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t handle) {
   return callOn(handle, "cudaMemcpyAsync",
@@ -398,6 +404,13 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
 cudaError_t cudaMemcpyPeerAsync(void* to, int toDevice, const void* from, int fromDevice, size_t bytes,
                                 cudaStream_t handle) {
   return callOn(handle, "cudaMemcpyPeerAsync", [&](Stream& stream) {
+    for (const int device : {fromDevice, toDevice}) {
+      if (isLost(device)) return fail(cudaStatus(Fault::DeviceLost));
+      if (device != stream.device && reached().count({stream.device, device}) == 0)
+        return misuse(cudaErrorInvalidValue, "no access: cudaMemcpyPeerAsync on device " +
+                                                 std::to_string(stream.device) + " of memory of device " +
+                                                 std::to_string(device));
+    }
     put(stream, "a copy between devices",
         {{from, bytes, Mode::Read, fromDevice}, {to, bytes, Mode::Write, toDevice}},
         [=] { std::memcpy(onHost(to), onHost(from), bytes); });

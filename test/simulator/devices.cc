@@ -22,10 +22,12 @@ namespace {
 struct Failing {
   uint64_t left;
   Fault fault;
+  std::optional<int> device;  // Calls on others do not count.
 };
 
 /// From NODE_CUDNN_SIMULATOR, whose words are name=value:
-///   seed=1 devices=h100,t4 fail=cudaMallocAsync:3:OutOfMemory cudnn=none arithmetic=none
+///   seed=1 devices=h100,t4 fail=cudaMallocAsync:3:OutOfMemory fail=cublasSgemm:7:DeviceLost:1 cudnn=none
+///   arithmetic=none peers=0,1
 struct State {
   std::recursive_mutex mutex;
   std::vector<PlayedDevice> devices;
@@ -38,6 +40,7 @@ struct State {
   size_t memoryLimit = SIZE_MAX;
   bool realCudnn = true;
   bool arithmetic = true;
+  std::optional<std::set<int>> peers;
 
   State();
 };
@@ -98,9 +101,14 @@ State::State() {
       realCudnn = false;
     } else if (name == "arithmetic" && value == "none") {
       arithmetic = false;
-    } else if (name == "fail" && split(value, ':').size() == 3) {
+    } else if (name == "peers") {
+      peers.emplace();
+      if (value != "none")
+        for (const std::string& device : split(value, ',')) peers->insert(std::stoi(device));
+    } else if (name == "fail" && split(value, ':').size() >= 3) {
       const auto parts = split(value, ':');
-      failing[parts[0]] = {std::stoull(parts[1]), faultOf(parts[2])};
+      failing[parts[0]] = {std::stoull(parts[1]), faultOf(parts[2]),
+                           parts.size() > 3 ? std::optional(std::stoi(parts[3])) : std::nullopt};
     } else {
       throw std::runtime_error("Expected settings of the simulator but received " + word);
     }
@@ -155,7 +163,7 @@ const std::map<std::string, int64_t>& counts() { return state().counts; }
 
 void failAt(const std::string& name, uint64_t nth, Fault fault) {
   const Lock lock(mutex());
-  state().failing[name] = {nth, fault};
+  state().failing[name] = {nth, fault, std::nullopt};
 }
 void limitMemory(size_t bytes) {
   const Lock lock(mutex());
@@ -165,21 +173,18 @@ size_t memoryOf(int device) { return std::min(state().memoryLimit, played(device
 
 const std::map<std::string, uint64_t>& calls() { return state().calls; }
 
-/// With those whose copies from its memory fail: such an error stays.
-void lose(int device) {
-  if (!state().lost.insert(device).second) return;
-  for (int other : devicesThatWillTouch(device)) lose(other);
-  dropWork(device);
-  count("memory", -loseBlocks(device));
-}
-
 std::optional<Fault> injected(const char* name) { return injected(name, current); }
 std::optional<Fault> injected(const char* name, int device) {
   const Lock lock(mutex());
   ++state().calls[name];
   const auto found = state().failing.find(name);
-  const bool fails = found != state().failing.end() && found->second.left > 0 && --found->second.left == 0;
-  if (fails && found->second.fault == Fault::DeviceLost) lose(device);
+  const bool fails = found != state().failing.end() && found->second.device.value_or(device) == device &&
+                     found->second.left > 0 && --found->second.left == 0;
+  if (fails && found->second.fault == Fault::DeviceLost) {
+    state().lost.insert(device);
+    dropWork(device);
+    count("memory", -loseBlocks(device));
+  }
   if (isLost(device)) return Fault::DeviceLost;
   return fails ? std::optional(found->second.fault) : std::nullopt;
 }
@@ -213,6 +218,11 @@ cublasStatus_t cublasStatus(Fault fault) {
     default:
       return CUBLAS_STATUS_INTERNAL_ERROR;
   }
+}
+
+bool arePeers(int device, int other) {
+  const auto& peers = state().peers;
+  return !peers || (peers->count(device) > 0 && peers->count(other) > 0);
 }
 
 bool computes() { return state().arithmetic; }

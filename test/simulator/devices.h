@@ -19,6 +19,8 @@ bool isLost(int device);
 bool isLaunched(int device);
 /// Whether it is on this machine, and NODE_CUDNN_SIMULATOR does not say cudnn=none.
 bool isRealCudnnWanted();
+/// Whether two devices can reach each other's memory: all do, or those that NODE_CUDNN_SIMULATOR names.
+bool arePeers(int device, int other);
 /// Whether work is done that computes; with arithmetic=none only copies and fills are, and launches are not
 /// checked.
 bool computes();

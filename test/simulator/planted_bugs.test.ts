@@ -25,10 +25,17 @@ describe('simulator: what it finds', function () {
   this.timeout(600_000);
   const run = (addon: string, exact = false) =>
     runNode(['--import', 'tsx/esm', scenario, addon, ...(exact ? ['exact'] : [])], 300_000);
+  const SETTINGS = 'devices=h100,h100,h100 peers=0,1';
+  const outside = process.env.NODE_CUDNN_SIMULATOR;
   let planted: string;
   before(function () {
     needCuda(this);
+    process.env.NODE_CUDNN_SIMULATOR = SETTINGS;
     planted = build('planted');
+  });
+  after(() => {
+    if (outside === undefined) delete process.env.NODE_CUDNN_SIMULATOR;
+    else process.env.NODE_CUDNN_SIMULATOR = outside;
   });
 
   it('is nothing where nothing is wrong', async () => {
@@ -41,12 +48,11 @@ describe('simulator: what it finds', function () {
   });
 
   it('is nothing where the real cuDNN is not there', async () => {
-    const before = process.env.NODE_CUDNN_SIMULATOR ?? '';
-    process.env.NODE_CUDNN_SIMULATOR = 'cudnn=none';
+    process.env.NODE_CUDNN_SIMULATOR = `${SETTINGS} cudnn=none`;
     try {
       expect(await run(build('node_cudnn_simulator'))).to.include({ code: 0, signal: null, stderr: '' });
     } finally {
-      process.env.NODE_CUDNN_SIMULATOR = before;
+      process.env.NODE_CUDNN_SIMULATOR = SETTINGS;
     }
   });
 

@@ -1,5 +1,6 @@
 // scenario.ts ADDON [exact]: a bit of everything on the simulator, with exact blocks or as production has them. Writes what is wrong; the process ends as the simulator says.
 import { NodeCudnnError } from '../../lib/errors.js';
+import { to } from '../../lib/ops/index.js';
 import { tidy } from '../../lib/scope.js';
 import { full } from '../../lib/tensor.js';
 import conv2dTable from '../cases/conv2d.js';
@@ -30,6 +31,22 @@ for (const table of [linearTable, maxPool2dTable, conv2dTable]) {
   }
 }
 
+// Of the other devices one reaches the first, and one does not. Memory is given away while it is copied.
+for (const other of simulator.devices.slice(1)) {
+  await tidy(async () => {
+    const x = full([1000], 3, { device });
+    const y = to(x, other);
+    x.dispose();
+    const z = full([1000], 5, { device });
+    for (const [tensor, wanted] of [
+      [y, 3],
+      [z, 5],
+    ] as const)
+      if ((await tensor.data()).some((each) => each !== wanted))
+        console.error(`numbers: copied to ${other}: not ${wanted}`);
+  });
+}
+
 await tidy(async () => {
   const x = full([3], 1, { device });
   await device.synchronize();
@@ -40,5 +57,5 @@ await tidy(async () => {
   );
   if (!(error instanceof NodeCudnnError)) console.error('a copy failed, and no error was told');
 });
-device.emptyCache();
-await device.synchronize();
+for (const each of simulator.devices) each.emptyCache();
+await Promise.all(simulator.devices.map((each) => each.synchronize()));

@@ -16,6 +16,8 @@ interface Control {
   calls(): Record<string, number>;
   counts(): Record<string, number>;
   violations(): string[];
+  holdBack(name: string): void;
+  ran(): string[];
   cudnn(): number | null;
 }
 
@@ -75,6 +77,16 @@ export class Simulator {
   counts(): Readonly<Record<string, number>> {
     return this.#control.counts();
   }
+  /**
+   * Work of that name, such as `a copy between devices`, runs when nothing else can; '' for none. For as long as there is
+   * one, `ran` tells the names of what did, in order.
+   */
+  holdBack(name: string): void {
+    this.#control.holdBack(name);
+  }
+  ran(): readonly string[] {
+    return this.#control.ran();
+  }
   /** The version of the real cuDNN, which descriptors go on to, such as 92801; null where there is none. */
   cudnn(): number | null {
     return this.#control.cudnn();
@@ -88,6 +100,9 @@ export class Simulator {
 /** Of test/cuda/devices: a device for each file. */
 export const PLAYED = ['h100', 't4', 'a100', 'rtx4090', 'b200'] as const;
 
+/** Those of them that reach each other's memory. */
+export const PEERS: readonly number[] = [0, 1, 2];
+
 let loaded: Simulator | undefined;
 
 /**
@@ -98,7 +113,7 @@ export function useSimulator(): Simulator {
   before(function () {
     this.timeout(600_000);
     needCuda(this);
-    process.env.NODE_CUDNN_SIMULATOR = `devices=${PLAYED.join(',')}`;
+    process.env.NODE_CUDNN_SIMULATOR = `devices=${PLAYED.join(',')} peers=${PEERS.join(',')}`;
     if (loaded !== undefined) return;
     loaded = new Simulator(build('node_cudnn_simulator'));
     const cudnn = loaded.cudnn();

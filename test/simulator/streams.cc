@@ -21,6 +21,8 @@ struct State {
   std::vector<std::unique_ptr<Event>> events;
   std::set<const Event*> knownEvents;
   std::vector<Stream*> ownStreams;  // By device.
+  std::string heldBack;
+  std::vector<std::string> ran;
 };
 State& state() {
   static auto* const one = std::make_unique<State>().release();
@@ -81,6 +83,8 @@ bool checkRaces(const Block& block, const Access& access) {
   for (const auto& other : block.accesses) {
     if (other.get() == &access || !overlap(*other, access) || !conflict(other->mode, access.mode)) continue;
     if (isBefore(*other, access) || isBefore(access, *other)) continue;
+    // What a lost device did is over.
+    if (isLost(state().streams[other->stream]->device)) continue;
     violation(describeRace(*other, access));
     return false;
   }
@@ -144,9 +148,11 @@ void runFirst(Stream& stream) {
   stream.items.pop_front();
   ++stream.done;
   if (!item.work) return;
+  if (!state().heldBack.empty()) state().ran.push_back(*item.what);
   std::vector<uint64_t> sums;
   for (const auto& [block, access] : item.accesses) {
     if (block->freed) {
+      if (isLost(block->device)) return;
       violation("use after free: " + nameOf(*access) + " runs after its memory was freed by " +
                 block->freedBy);
       return;
@@ -171,12 +177,14 @@ void runFirst(Stream& stream) {
   }
 }
 
+bool isHeldBack(const Item& item) { return item.what && *item.what == state().heldBack; }
+
 /// The streams that are not idle, in an order that does not matter.
 std::vector<Stream*> runnable() {
-  std::vector<Stream*> found;
+  std::vector<Stream*> found, others;
   for (const auto& stream : state().streams)
-    if (isRunnable(*stream)) found.push_back(stream.get());
-  return found;
+    if (isRunnable(*stream)) (isHeldBack(stream->items.front()) ? others : found).push_back(stream.get());
+  return found.empty() ? others : found;
 }
 
 }  // namespace
@@ -199,6 +207,12 @@ uint64_t checksum(const void* data, size_t bytes) {
   for (size_t i = kAllBytes; i + kSampleBytes <= bytes; i += kStepBytes) mix(at + i, kSampleBytes);
   return sum;
 }
+
+void holdBack(const std::string& name) {
+  state().heldBack = name;
+  state().ran.clear();
+}
+std::vector<std::string>& ran() { return state().ran; }
 
 Stream* createStream(int device) {
   auto& all = state().streams;
@@ -270,15 +284,6 @@ void synchronize(const Point& point) {
     runFirst(*ready[draw(ready.size())]);
   }
   join(waitedFor, *point.clock);
-}
-
-std::set<int> devicesThatWillTouch(int device) {
-  std::set<int> found;
-  for (const auto& stream : state().streams)
-    for (const Item& item : stream->items)
-      for (const auto& [block, access] : item.accesses)
-        if (block->device == device) found.insert(stream->device);
-  return found;
 }
 
 void dropWork(int device) {

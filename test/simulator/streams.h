@@ -2,7 +2,6 @@
 #include <deque>
 #include <functional>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -60,8 +59,10 @@ bool hasPassed(const Point& point);
 void waitFor(Stream& stream, const Point& point);
 /// Runs what is needed for it, and may run more; what comes later is then ordered behind it.
 void synchronize(const Point& point);
-/// Those with work that has not run yet, and touches memory of that device.
-std::set<int> devicesThatWillTouch(int device);
+/// Work of that name runs when nothing else can; for as long as there is one, `ran` tells what did, in order.
+/// Empty: none.
+void holdBack(const std::string& name);
+std::vector<std::string>& ran();
 /// Of a lost device.
 void dropWork(int device);
 

@@ -15,6 +15,7 @@ UNUSED(cudaGraphRetainUserObject, cudaGraph_t, cudaUserObject_t, unsigned, unsig
 UNUSED(cudaKernelSetAttributeForDevice, cudaKernel_t, cudaFuncAttribute, int, int)
 UNUSED(cudaLaunchKernel, const void*, dim3, dim3, void**, size_t, cudaStream_t)
 UNUSED(cudaLibraryUnload, cudaLibrary_t)
+UNUSED(cudaPointerGetAttributes, cudaPointerAttributes*, const void*)
 UNUSED(cudaThreadExchangeStreamCaptureMode, cudaStreamCaptureMode*)
 UNUSED(cudaUserObjectCreate, cudaUserObject_t*, void*, cudaHostFn_t, unsigned, unsigned)
 UNUSED(cudaUserObjectRelease, cudaUserObject_t, unsigned)

@@ -8,16 +8,27 @@ export interface Ending {
 }
 
 /** Runs Node in a process of its own: see {@link runCommand}. */
-export function runNode(args: readonly string[], limitMs: number): Promise<Ending> {
-  return runCommand(process.execPath, args, limitMs);
+export function runNode(
+  args: readonly string[],
+  limitMs: number,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Ending> {
+  return runCommand(process.execPath, args, limitMs, env);
 }
 
 /**
  * Runs a program to its end. One that hangs is killed after `limitMs`, shortly before the test's own limit, so that
  * it does not outlive the test.
+ * @param env beside this process's own
  */
-export function runCommand(command: string, args: readonly string[], limitMs: number): Promise<Ending> {
+export function runCommand(
+  command: string,
+  args: readonly string[],
+  limitMs: number,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Ending> {
   const child = spawn(command, args, {
+    env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: limitMs,
     killSignal: 'SIGKILL',

@@ -1,4 +1,5 @@
 import { backward } from '../../lib/autograd.js';
+import { Device } from '../../lib/device.js';
 import { Generator } from '../../lib/nn/generator.js';
 import { Conv2d, Flatten, Linear, MaxPool2d, Sequential } from '../../lib/nn/index.js';
 import { softmaxCrossEntropy } from '../../lib/ops/index.js';
@@ -7,10 +8,13 @@ import { tidy } from '../../lib/scope.js';
 import { rand, tensor } from '../../lib/tensor.js';
 
 /**
- * A program: trains a small network of the kernels, groups and odd sizes that AlexNet has on noise, and prints the loss of
- * each step as JSON. `NODE_CUDNN_CONV2D` says by which convolutions.
+ * A program, [STEPS]: trains a small network of the kernels, groups and odd sizes that AlexNet has on noise, and prints
+ * `{losses, implementations}` as JSON: the loss of each step, and what computed the convolutions of the first, by operation.
+ * `NODE_CUDNN_CONV2D` says by which convolutions.
  */
-const [STEPS, BATCH, CLASSES, SIZE, BATCHES] = [200, 4, 10, 11, 4];
+const [BATCH, CLASSES, SIZE, BATCHES] = [4, 10, 11, 4];
+const [, , steps = '200'] = process.argv;
+const device = Device.get();
 
 const generator = new Generator(5, 0);
 const model = new Sequential({
@@ -23,7 +27,9 @@ const model = new Sequential({
 });
 const optimizer = new SGD(model.namedParameters(), { lr: 0.001, momentum: 0.9, weightDecay: 5e-4 });
 const losses: number[] = [];
-for (let step = 0; step < STEPS; step++) {
+const implementations: Record<string, string[]> = {};
+for (let step = 0; step < Number(steps); step++) {
+  device.trace(step === 0);
   const stream = step % BATCHES;
   const loss = await tidy(() => {
     const images = rand([BATCH, SIZE, SIZE, 3], { seed: 3, stream, low: -4, high: 4 });
@@ -39,4 +45,8 @@ for (let step = 0; step < STEPS; step++) {
   });
   losses.push(loss);
 }
-console.log(JSON.stringify(losses));
+for (const { op, implementation } of await device.takeSpans()) {
+  if (!op.startsWith('conv2d')) continue;
+  implementations[op] = [...new Set([...(implementations[op] ?? []), implementation])];
+}
+console.log(JSON.stringify({ losses, implementations }));

@@ -1,6 +1,9 @@
 import { expect } from 'chai';
 import sharp from 'sharp';
+import { decodeImage } from '../../lib/data/decode.js';
+import type { ResizeKernel } from '../../lib/data/resize.js';
 import { AlexNet, ArgumentError, Classifier, DataError, type ImageSource } from '../../lib/index.js';
+import { Random } from '../../lib/random.js';
 import { Greys } from './greys.js';
 
 const preprocessing = { resize: 232, crop: 227, mean: [127, 127, 127], scale: [0.02, 0.02, 0.02] } as const;
@@ -40,6 +43,25 @@ describe('Classifier', () => {
     const failure = await classifier.evaluate(others).catch((error) => error);
     expect(failure).to.be.instanceOf(ArgumentError);
     expect(failure.message).to.match(/classes \[dark, light\] for dataset but received \[cats, dogs\]/);
+  });
+
+  it("decodes by the kernel of the model's preprocessing", async () => {
+    const noise = new Random(5, 0);
+    const pixels = Uint8Array.from({ length: 300 * 290 * 3 }, () => noise.integer(256));
+    const source = await sharp(pixels, { raw: { width: 300, height: 290, channels: 3 } })
+      .png()
+      .toBuffer();
+    const decoded = async (kernel: ResizeKernel) => {
+      const { pixels: small, width, height } = await decodeImage(source, { size: 232, kernel });
+      return sharp(small, { raw: { width, height, channels: 3 } })
+        .png()
+        .toBuffer();
+    };
+    const model = new AlexNet({ classes: 2, init: 'he' });
+    using linear = new Classifier(model, ['dark', 'light'], { ...preprocessing, kernel: 'linear' });
+    const found = await linear.predict(source);
+    expect(found).to.deep.equal(await linear.predict(await decoded('linear')));
+    expect(found).to.not.deep.equal(await linear.predict(await decoded('lanczos3')));
   });
 
   it('gives concurrent calls their own results, whatever happens to the others', async () => {

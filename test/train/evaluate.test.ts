@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import sharp from 'sharp';
 import {
   AlexNet,
   ArgumentError,
@@ -8,9 +9,12 @@ import {
   type EvaluateOptions,
   evaluateTogether,
   type Judgement,
+  type Prediction,
   type Sample,
 } from '../../lib/index.js';
 import { Random } from '../../lib/random.js';
+import { evaluate } from '../../lib/train/evaluate.js';
+import type { InputPipeline } from '../../lib/train/preprocessing.js';
 import { averageScores, bestOf, rankOf } from '../../lib/train/scores.js';
 
 const SIZE = 232;
@@ -75,6 +79,14 @@ async function probabilitiesOf(
   return found;
 }
 
+/** By a picture of the size that is decoded, so that it is taken as it is. */
+async function probabilitiesRanked(model: Classifier, pixels: Uint8Array): Promise<Prediction[]> {
+  const png = await sharp(pixels, { raw: { width: SIZE, height: SIZE, channels: 3 } })
+    .png()
+    .toBuffer();
+  return model.predict(png, { topK: model.classes.length });
+}
+
 function mean(rows: readonly (readonly number[])[]): number[] {
   return CLASSES.map((_, c) => rows.reduce((sum, row) => sum + (row[c] ?? 0), 0) / rows.length);
 }
@@ -123,11 +135,66 @@ describe('evaluate', () => {
     expect(Math.abs((found[0]?.[0] ?? 0) - (centre[0]?.[0] ?? 0))).to.be.above(1e-4);
   });
 
+  it('takes the pictures to the device once for ten crops, and waits once', async () => {
+    const order: string[] = [];
+    const { model, input } = one.member;
+    const upload = input.upload.bind(input);
+    const prepare = input.prepare.bind(input);
+    const counted = Object.create(input, {
+      upload: {
+        value: (...args: Parameters<typeof upload>) => {
+          order.push(`upload of ${args[0].pixels.length}`);
+          return upload(...args);
+        },
+      },
+      prepare: {
+        value: (...args: Parameters<typeof prepare>) => {
+          // After all that is enqueued without waiting.
+          if (order.at(-1)?.startsWith('upload')) queueMicrotask(() => order.push('wait'));
+          order.push('crop');
+          return prepare(...args);
+        },
+      },
+      preprocessing: { value: input.preprocessing },
+    }) as InputPipeline;
+    await evaluate([{ model, input: counted }], datasetOf(PICTURES, SIZE), { tenCrop: true });
+    expect(order).to.deep.equal(['upload of 3', ...Array<string>(10).fill('crop'), 'wait']);
+  });
+
+  it('counts a class among the first five guesses, of more than five', async () => {
+    // One picture under each of seven labels: these are guessed first, second, …, seventh.
+    const classes = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
+    const { pixels = new Uint8Array() } = { pixels: PICTURES[0] };
+    const dataset: Dataset = {
+      length: 7,
+      classes,
+      get: (label) => ({ pixels, height: SIZE, width: SIZE, label }),
+    };
+    const model = new AlexNet({ classes: 7, init: 'he', seed: 1 });
+    using seven = new Classifier(model, classes, one.preprocessing);
+    const { top1, top5, perClass } = await seven.evaluate(dataset);
+    expect([top1, top5]).to.deep.equal([1 / 7, 5 / 7]);
+    const [{ index: first } = { index: -1 }, ...others] = await probabilitiesRanked(seven, pixels);
+    expect(perClass.map((row) => row.top1)).to.deep.equal(classes.map((_, i) => Number(i === first)));
+    const five = [first, ...others.slice(0, 4).map(({ index }) => index)];
+    expect(perClass.map((row) => row.top5)).to.deep.equal(classes.map((_, i) => Number(five.includes(i))));
+  });
+
   it('averages over models', async () => {
     const dataset = datasetOf(PICTURES, SIZE);
     const [first, second] = [await probabilitiesOf([one], dataset), await probabilitiesOf([two], dataset)];
     const wanted = first.map((row, i) => mean([row, second[i] ?? []]));
     expectNear(await probabilitiesOf([one, two], dataset), wanted);
+    const members: number[][][] = [[], []];
+    await evaluateTogether([one, two], dataset, {
+      onPicture: (judgement) =>
+        judgement.members.forEach((own, m) => {
+          members[m]?.push([...own]);
+        }),
+    });
+    expectNear(members[0] ?? [], first);
+    expectNear(members[1] ?? [], second);
+    expect(first).to.not.deep.equal(second);
   });
 
   it('leaves no tensor and no model in another mode', async () => {

@@ -4,6 +4,7 @@ import {
   DataError,
   type Dataset,
   type Optimizer,
+  type PresetName,
   type Sample,
   SGD,
   type SkippedFile,
@@ -11,6 +12,7 @@ import {
   Trainer,
   type TrainerOptions,
 } from '../../lib/index.js';
+import { Random } from '../../lib/random.js';
 
 /** Pictures of one grey level, by class, with a little of the index in them; some cannot be read. */
 export class Greys implements Dataset {
@@ -28,6 +30,27 @@ export class Greys implements Dataset {
     const pixels = new Uint8Array(232 * 232 * 3).fill(label * 160 + 20 + (index % 16));
     return { pixels, height: 232, width: 232, label };
   }
+}
+
+/** Noise instead: no crop of a picture is like another, or like its mirror image. */
+export class Noise extends Greys {
+  override readonly fingerprint: string = 'noise';
+
+  override get(index: number): Sample {
+    return { ...super.get(index), pixels: noise(index) };
+  }
+}
+
+const drawn = new Map<number, Uint8Array>();
+
+function noise(seed: number): Uint8Array {
+  const known = drawn.get(seed);
+  if (known !== undefined) return known;
+  const random = new Random(seed, 0);
+  const words = Uint32Array.from({ length: (232 * 232 * 3) / 4 }, () => random.uint32());
+  const pixels = new Uint8Array(words.buffer);
+  drawn.set(seed, pixels);
+  return pixels;
 }
 
 export const preprocessing = {
@@ -49,11 +72,12 @@ export function makeRun(
   {
     lr = 1e-5,
     dropout = 0.5,
+    preset = 'paper' as PresetName,
     makeOptimizer = (model: AlexNet): Optimizer =>
       new SGD(model.namedParameters(), { lr, momentum: 0.9, weightDecay: 5e-4 }),
   } = {},
 ): Run {
-  const model = new AlexNet({ classes: 2, init: 'he', dropout, seed: 3 });
+  const model = new AlexNet({ classes: 2, preset, init: 'he', dropout, seed: 3 });
   const optimizer = makeOptimizer(model);
   const events: TrainEvent[] = [];
   const trainer = new Trainer({

@@ -274,6 +274,11 @@ describe('model files', function () {
     });
   }
 
+  it('are opened with a format that is no JSON, as the first ones had it', async () => {
+    await using file = await ModelFile.open(await write(metadata({ format: 'node-cudnn model 1' })));
+    expect(file.info).to.deep.equal(INFO);
+  });
+
   it('keep a mean image, and use it', async () => {
     const path = folder.path('mean.safetensors');
     using model = new AlexNet(INFO.model);

@@ -16,13 +16,13 @@ import {
 } from '../../lib/index.js';
 import { SafetensorsFile } from '../../lib/io/safetensors.js';
 import { colourNoise } from '../support/colour_noise.js';
-import { expectEqualWeights, Greys, makeRun, type Run, weightsOf } from './greys.js';
+import { expectEqualWeights, Greys, makeRun, Noise, type Run, weightsOf } from './greys.js';
 
 type Extras = Parameters<typeof makeRun>[1];
 
 const adam: Extras = { makeOptimizer: (model: AlexNet) => new Adam(model.namedParameters(), { lr: 1e-4 }) };
 /** Four steps an epoch. */
-const SIXTEEN = (): TrainerOptions['train'] => new Greys(16);
+const SIXTEEN = (): TrainerOptions['train'] => new Noise(16);
 const epochsOf = (run: Run): TrainEvent[] => run.events.filter((event) => event.event === 'epoch');
 
 describe('Trainer.resume', function () {
@@ -110,40 +110,99 @@ describe('Trainer.resume', function () {
     expect(existsSync(best), 'of a run that another replaces').to.equal(false);
   });
 
-  it('in the middle of an epoch is as exact, twice', async () => {
-    const options = () => ({
-      train: SIXTEEN(),
-      validation: new Greys(6),
-      colourNoise: colourNoise('krizhevsky2012'),
-    });
-    using straight = makeRun(options());
-    await straight.trainer.fit(2);
+  for (const [name, extras] of [
+    ['SGD', {}],
+    ['Adam', adam],
+  ] as const) {
+    it(`in the middle of an epoch is as exact, twice: ${name}`, async () => {
+      const options = () => ({
+        train: SIXTEEN(),
+        validation: new Noise(6),
+        colourNoise: colourNoise('krizhevsky2012'),
+      });
+      using straight = makeRun(options(), extras);
+      await straight.trainer.fit(2);
 
-    /** Stops when the loss of `step` is known. */
-    const runUntil = async (step: number, resume: boolean): Promise<number> => {
-      const controller = new AbortController();
-      const onEvent = (event: TrainEvent): void => {
-        if (event.event === 'step' && event.step === step) controller.abort();
+      /** Stops when the loss of `step` is known. */
+      const runUntil = async (step: number, resume: boolean): Promise<number> => {
+        const controller = new AbortController();
+        const onEvent = (event: TrainEvent): void => {
+          if (event.event === 'step' && event.step === step) controller.abort();
+        };
+        using run = makeRun({ ...options(), out, onEvent }, extras);
+        if (resume) await run.trainer.resume(out);
+        const end = await run.trainer.fit(2, { signal: controller.signal });
+        expect(end).to.include({ complete: false, epoch: 0, checkpoint: join(out, 'last.safetensors') });
+        expect(run.events.filter((event) => event.event === 'step').at(-1)).to.include({ step: end.step });
+        expect(run.events.at(-1)).to.equal(end);
+        return end.step;
       };
-      using run = makeRun({ ...options(), out, onEvent });
-      if (resume) await run.trainer.resume(out);
-      const end = await run.trainer.fit(2, { signal: controller.signal });
-      expect(end).to.include({ complete: false, epoch: 0, checkpoint: join(out, 'last.safetensors') });
-      expect(run.events.filter((event) => event.event === 'step').at(-1)).to.include({ step: end.step });
-      expect(run.events.at(-1)).to.equal(end);
-      return end.step;
-    };
-    const first = await runUntil(1, false);
-    expect(first).to.be.within(1, 3);
-    // The last step of the epoch: what is left of it is validation.
-    expect(await runUntil(4, true)).to.equal(4);
+      const first = await runUntil(1, false);
+      expect(first).to.be.within(1, 3);
+      // The last step of the epoch: what is left of it is validation.
+      expect(await runUntil(4, true)).to.equal(4);
 
-    using last = makeRun({ ...options(), out });
-    expect(await last.trainer.resume(out)).to.deep.equal({ epoch: 0, stepOfEpoch: 4, inexact: [] });
-    const end = await last.trainer.fit(2);
-    expect(end).to.include({ complete: true, epoch: 2, step: 8 });
-    expect(epochsOf(last)).to.deep.equal(epochsOf(straight));
-    expectEqualWeights(await weightsOf(last.model), await weightsOf(straight.model));
+      using last = makeRun({ ...options(), out }, extras);
+      expect(await last.trainer.resume(out)).to.deep.equal({ epoch: 0, stepOfEpoch: 4, inexact: [] });
+      const end = await last.trainer.fit(2);
+      expect(end).to.include({ complete: true, epoch: 2, step: 8 });
+      expect(epochsOf(last)).to.deep.equal(epochsOf(straight));
+      expectEqualWeights(await weightsOf(last.model), await weightsOf(straight.model));
+    });
+  }
+
+  it('is as exact where steps are passed over, stopped in one or after one', async () => {
+    const options = () => ({ train: new Noise(6, [1, 4]), batchSize: 1 });
+    const figures = ({ events }: Run) =>
+      events.flatMap((event) =>
+        event.event === 'step' ? [[event.epoch, event.step, event.images, event.loss, event.lr]] : [],
+      );
+    using straight = makeRun(options(), adam);
+    await straight.trainer.fit(2);
+    expect(figures(straight)).to.have.length(8);
+    for (const last of ['skip', 'step'] as const) {
+      const controller = new AbortController();
+      let passedOver = false;
+      const onEvent = ({ event }: TrainEvent): void => {
+        passedOver ||= event === 'skip';
+        if (passedOver && event === last) controller.abort();
+      };
+      using first = makeRun({ ...options(), out: join(out, last), onEvent }, adam);
+      const end = await first.trainer.fit(2, { signal: controller.signal });
+      expect(end).to.include({ complete: false });
+      using second = makeRun({ ...options(), out: join(out, last) }, adam);
+      if (end.checkpoint !== null) await second.trainer.resume(end.checkpoint);
+      await second.trainer.fit(2);
+      expect([...figures(first), ...figures(second)]).to.deep.equal(figures(straight));
+      expect(epochsOf(second).at(-1)).to.deep.equal(epochsOf(straight).at(-1));
+      expectEqualWeights(await weightsOf(second.model), await weightsOf(straight.model));
+    }
+  });
+
+  it('goes on from the epoch before one of which nothing could be read', async () => {
+    using straight = makeRun({ train: new Noise(8) });
+    await straight.trainer.fit(2);
+    const train = new Noise(8);
+    const noneLeft = Array.from({ length: 8 }, (_, i) => i);
+    const onEvent = ({ event }: TrainEvent): void => {
+      if (event === 'epoch') Object.assign(train, { broken: noneLeft });
+    };
+    using first = makeRun({ train, out, onEvent });
+    const failure = await first.trainer.fit(2).catch((error: unknown) => error);
+    expect(failure).to.be.instanceOf(DataError);
+    expect(String(failure)).to.match(/at least one of 8 pictures .*is broken/);
+    using second = makeRun({ train: new Noise(8), out });
+    expect(await second.trainer.resume(out)).to.deep.equal({ epoch: 1, stepOfEpoch: 0, inexact: [] });
+    await second.trainer.fit(2);
+    expectEqualWeights(await weightsOf(second.model), await weightsOf(straight.model));
+  });
+
+  it('saves nothing of an epoch that was stopped before anything was read', async () => {
+    const controller = new AbortController();
+    const train = new Noise(8, [0, 1, 2, 3, 4, 5, 6, 7]);
+    using run = makeRun({ train, batchSize: 2, out, onEvent: () => controller.abort() });
+    const end = await run.trainer.fit(1, { signal: controller.signal });
+    expect(end).to.include({ complete: false, epoch: 0, step: 0, checkpoint: null });
   });
 
   it('keeps the figures of an epoch whole that was stopped in it', async () => {
@@ -186,6 +245,12 @@ describe('Trainer.resume', function () {
         ArgumentError,
         /Expected 4 for batchSize but received 2/,
         () => makeRun({ ...same(), batchSize: 2 }),
+      ],
+      [
+        'preset',
+        ArgumentError,
+        /Expected "paper" for preset but received "krizhevsky2012"/,
+        () => makeRun(same(), { preset: 'krizhevsky2012' }),
       ],
       [
         'dropout',

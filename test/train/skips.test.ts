@@ -12,15 +12,30 @@ import {
   SGD,
   type TrainEvent,
   Trainer,
+  type TrainerOptions,
 } from '../../lib/index.js';
 import { withClock } from '../support/clock.js';
-import { Greys, preprocessing } from './greys.js';
+import { expectEqualWeights, Greys, preprocessing, weightsOf } from './greys.js';
+
+const upTo = (length: number) => Array.from({ length }, (_, i) => i);
 
 async function failureOf(promise: Promise<unknown>): Promise<unknown> {
   return promise.then(
     () => undefined,
     (error: unknown) => error,
   );
+}
+
+class Gate {
+  open: () => void = () => {};
+  readonly opened = new Promise<void>((resolve) => {
+    this.open = resolve;
+  });
+}
+
+/** So that whatever only waits for its turn has had it. */
+async function turns(): Promise<void> {
+  for (let i = 0; i < 20; i++) await setImmediate();
 }
 
 describe('pictures that cannot be read', function () {
@@ -31,7 +46,7 @@ describe('pictures that cannot be read', function () {
   });
   after(() => model.dispose());
 
-  function makeTrainer(train: Dataset, options: { validation?: Dataset; strict?: boolean } = {}) {
+  function makeTrainer(train: Dataset, options: Partial<TrainerOptions> = {}) {
     const optimizer = new SGD(model.namedParameters(), { lr: 1e-6, momentum: 0.9, weightDecay: 0 });
     const events: TrainEvent[] = [];
     const onEvent = (event: TrainEvent) => events.push(event);
@@ -79,12 +94,41 @@ describe('pictures that cannot be read', function () {
       .that.matches(/sample 1 .*broken/);
   });
 
-  it('end training where a step has no other', async () => {
-    const failure = await failureOf(makeTrainer(new Greys(4, [0, 1, 2, 3])).trainer.fit(1));
-    expect(failure)
-      .to.be.instanceOf(DataError)
-      .with.property('message')
-      .that.matches(/one of 4 .*broken/);
+  it('pass over a step that has no other, which keeps its number', async () => {
+    const before = await weightsOf(model);
+    const { trainer, events } = makeTrainer(new Greys(3, [1]), { validation: new Greys(2), batchSize: 1 });
+    const end = await trainer.fit(2);
+    const steps = events.flatMap((event) => (event.event === 'step' ? [event] : []));
+    expect(steps.map(({ epoch }) => epoch)).to.deep.equal([1, 1, 2, 2]);
+    for (const step of steps) expect(step).to.include({ images: 1, stepsPerEpoch: 3 });
+    const numbers = steps.map(({ step }) => step);
+    for (const [first, second] of [numbers.slice(0, 2), numbers.slice(2).map((step) => step - 3)])
+      expect([first, second]).to.deep.be.oneOf([
+        [1, 2],
+        [1, 3],
+        [2, 3],
+      ]);
+    expect(events.flatMap((event) => (event.event === 'epoch' ? [event.step] : []))).to.deep.equal([3, 6]);
+    expect(end).to.include({ complete: true, step: 6, skipped: 1 });
+    expect(
+      (await weightsOf(model)).get('fc8.weight')?.equals(before.get('fc8.weight') ?? Buffer.of()),
+    ).to.equal(false);
+  });
+
+  it('end training where an epoch has no other', async () => {
+    const before = await weightsOf(model);
+    for (const batchSize of [1, 4]) {
+      const { trainer, events } = makeTrainer(new Greys(4, [0, 1, 2, 3]), { batchSize });
+      const failure = await failureOf(trainer.fit(1));
+      expect(failure)
+        .to.be.instanceOf(DataError)
+        .with.property('message')
+        .that.matches(/one of 4 .*broken/);
+      expect(events.map(({ event }) => event)).to.deep.equal(['skip', 'skip', 'skip', 'skip']);
+    }
+    expectEqualWeights(await weightsOf(model), before);
+    const { trainer } = makeTrainer(new Greys(4), { validation: new Greys(70, upTo(70)) });
+    expect(String(await failureOf(trainer.fit(1)))).to.match(/one of 70 .*picture 69 is broken/);
   });
 
   it('do not count in an evaluation', async () => {
@@ -104,6 +148,9 @@ describe('pictures that cannot be read', function () {
     expect(figures).to.deep.equal(expected);
     expect(await failureOf(classifier.evaluate(dataset, { strict: true }))).to.be.instanceOf(DataError);
     expect(await failureOf(classifier.evaluate(new Greys(2, [0, 1])))).to.be.instanceOf(DataError);
+    // A batch of 64 without any.
+    const second = await classifier.evaluate(new Greys(66, upTo(64)));
+    expect([second.skipped, second.perClass.map(({ count }) => count)]).to.deep.equal([64, [1, 1]]);
   });
 
   it('that come late count as waiting of a device without work', () =>
@@ -122,6 +169,67 @@ describe('pictures that cannot be read', function () {
       await trainer.fit(1);
       const waits = events.flatMap((event) => (event.event === 'step' ? [event.waitingMs] : []));
       expect(waits).to.deep.equal([40]);
+    }));
+
+  it('count as waiting though their step is passed over', () =>
+    withClock(async (advance) => {
+      const greys = new Greys(8);
+      let asked = 0;
+      const train: Dataset = {
+        length: 8,
+        classes: greys.classes,
+        get: async (index) => {
+          if (++asked > 4) return greys.get(index);
+          await setImmediate();
+          advance(10);
+          throw new DataError('broken');
+        },
+      };
+      const { trainer, events } = makeTrainer(train);
+      await trainer.fit(1);
+      const steps = events.flatMap((event) => (event.event === 'step' ? [event] : []));
+      expect(steps.map(({ step, waitingMs }) => [step, waitingMs])).to.deep.equal([[2, 40]]);
+    }));
+
+  it('count as waiting only from when the device has no work', () =>
+    withClock(async (advance) => {
+      const [work, pictures, stepped] = [new Gate(), new Gate(), new Gate()];
+      /** Its first step ends when told so. */
+      class Held extends SGD {
+        override async step(): Promise<void> {
+          const done = super.step();
+          stepped.open();
+          await done;
+          await work.opened;
+        }
+      }
+      const greys = new Greys(8);
+      let asked = 0;
+      const train: Dataset = {
+        length: 8,
+        classes: greys.classes,
+        get: async (index) => {
+          if (++asked > 4) await pictures.opened;
+          return greys.get(index);
+        },
+      };
+      const optimizer = new Held(model.namedParameters(), { lr: 1e-6, momentum: 0.9, weightDecay: 0 });
+      const { trainer, events } = makeTrainer(train, { optimizer });
+      // No work, and no picture to wait for.
+      advance(100);
+      const fitting = trainer.fit(1);
+      await stepped.opened;
+      await turns();
+      // The next pictures are waited for, and the device works.
+      advance(50);
+      work.open();
+      await model.device.synchronize();
+      await turns();
+      advance(30);
+      pictures.open();
+      await fitting;
+      const waits = events.flatMap((event) => (event.event === 'step' ? [event.waitingMs] : []));
+      expect(waits).to.deep.equal([0, 30]);
     }));
 
   describe('in predictions', () => {

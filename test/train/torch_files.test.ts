@@ -102,7 +102,14 @@ describe('PyTorch, weights in and out', () => {
       expect(classifier.classes).to.deep.equal(labels);
       const { inputSize } = classifier.model;
       expect(classifier.preprocessing).to.deep.include({ resize: 256, crop: inputSize, kernel: 'linear' });
-      expect(classifier.preprocessing.mean[0]).to.be.closeTo(0.485 * 255, 1e-9);
+      const { mean, scale } = classifier.preprocessing;
+      [0.485, 0.456, 0.406].forEach((value, channel) => {
+        expect(mean[channel]).to.be.closeTo(value * 255, 1e-9);
+      });
+      [0.229, 0.224, 0.225].forEach((deviation, channel) => {
+        expect(scale[channel]).to.be.closeTo(1 / (deviation * 255), 1e-12);
+      });
+      expect([mean.length, scale.length]).to.deep.equal([3, 3]);
       const logits = await noGrad(() =>
         tidy(() => {
           const shape = [PICTURES, inputSize, inputSize, 3];

@@ -5,6 +5,8 @@ import { expect } from 'chai';
 import {
   AlexNet,
   ArgumentError,
+  type ColourNoise,
+  ConstantLR,
   DataError,
   type Dataset,
   FileWriteError,
@@ -13,12 +15,22 @@ import {
   SGD,
   type TrainEvent,
   Trainer,
+  type TrainerOptions,
   TrainingError,
+  tensor,
   tidy,
   zeros,
 } from '../../lib/index.js';
+import { SafetensorsFile } from '../../lib/io/safetensors.js';
 import { ModelFile } from '../../lib/train/model_file.js';
-import { expectEqualWeights, Greys, makeRun, weightsOf } from './greys.js';
+import { expectEqualWeights, Greys, makeRun, preprocessing, weightsOf } from './greys.js';
+
+/** All are said to be light: who takes all for one class is right about all of them, or none. */
+class AllLight extends Greys {
+  override get(index: number): Sample {
+    return { ...super.get(index), label: 1 };
+  }
+}
 
 describe('Trainer', function () {
   this.timeout(120_000);
@@ -44,7 +56,70 @@ describe('Trainer', function () {
     for (const name of readdirSync(out)) {
       await using file = await ModelFile.open(join(out, name));
       expect(file.info.notes, name).to.deep.equal(notes);
+      await using tensors = await SafetensorsFile.open(join(out, name));
+      const states = [...tensors.tensors.keys()].filter((tensor) => tensor.startsWith('optimizer/'));
+      const wanted = name === 'last.safetensors' ? [...run.model.namedParameters()].length : 0;
+      expect(states, name).to.have.lengthOf(wanted);
     }
+  });
+
+  it('divides its inputs by 1.1 where colours are added as the code of 2012 does', async () => {
+    const axes = {
+      values: [0, 0, 0],
+      vectors: [
+        [1, 0, 0],
+        [0, 1, 0],
+        [0, 0, 1],
+      ],
+    } satisfies ColourNoise['axes'];
+    const firstLoss = async (options: Partial<TrainerOptions>): Promise<number> => {
+      using run = makeRun({ train: new Greys(4), ...options });
+      await run.trainer.fit(1);
+      const [step] = run.events;
+      return step?.event === 'step' ? step.loss : Number.NaN;
+    };
+    const noisy = await firstLoss({ colourNoise: { kind: 'krizhevsky2012', axes } });
+    const scale = [0.02 / 1.1, 0.02 / 1.1, 0.02 / 1.1] as const;
+    expect(noisy).to.be.closeTo(await firstLoss({ preprocessing: { ...preprocessing, scale } }), 1e-6);
+    const plain = await firstLoss({});
+    expect(await firstLoss({ colourNoise: { kind: 'paper', axes } })).to.be.closeTo(plain, 1e-6);
+    expect(Math.abs(noisy - plain)).to.be.above(1e-4);
+  });
+
+  it('tells the schedule the error of validation, and of training where there is none', async () => {
+    class Listening extends ConstantLR {
+      readonly errors: number[] = [];
+      override onEpochEnd(error: number): void {
+        this.errors.push(error);
+      }
+    }
+    for (const validation of [new AllLight(6), undefined]) {
+      const schedule = new Listening();
+      const options = { schedule, ...(validation && { validation }) };
+      using run = makeRun(options, { dropout: 0, lr: 1e-4 });
+      await run.trainer.fit(3);
+      const epochs = run.events.flatMap((event) => (event.event === 'epoch' ? [event] : []));
+      const errors = epochs.map(({ train, val }) => 1 - (val ?? train).top1);
+      expect(schedule.errors).to.deep.equal(errors);
+      if (validation !== undefined)
+        expect(errors).to.not.deep.equal(epochs.map(({ train }) => 1 - train.top1));
+    }
+  });
+
+  it('has at most two steps under way', async () => {
+    let [underWay, most, steps] = [0, 0, 0];
+    class Counting extends SGD {
+      override step(): Promise<void> {
+        steps++;
+        most = Math.max(most, ++underWay);
+        return super.step().finally(() => underWay--);
+      }
+    }
+    const makeOptimizer = (model: AlexNet) => new Counting(model.namedParameters(), { lr: 1e-5 });
+    using run = makeRun({ train: new Greys(12), batchSize: 2 }, { makeOptimizer });
+    await run.trainer.fit(1);
+    expect([steps, underWay]).to.deep.equal([6, 0]);
+    expect(most).to.be.at.most(2);
   });
 
   it('gives the same weights bit for bit for the same seed, and others for another', async () => {
@@ -57,6 +132,29 @@ describe('Trainer', function () {
     const [first = new Map(), second = new Map(), third = new Map()] = runs;
     expectEqualWeights(first, second);
     expect(third.get('fc8.weight')?.equals(first.get('fc8.weight') ?? Buffer.of())).to.equal(false);
+  });
+
+  it('gives the same weights from uint8 tensors as from bytes, and leaves the tensors alone', async () => {
+    const greys = new Greys(8);
+    using bytes = makeRun({ train: greys });
+    await bytes.trainer.fit(1);
+    const tensors = Array.from({ length: greys.length }, (_, index) => {
+      const { pixels, height, width } = greys.get(index);
+      // On the model's device, and on another.
+      return tensor(pixels, [height, width, 3], { device: `cpu:${index % 2}` });
+    });
+    const train: Dataset = {
+      length: greys.length,
+      classes: greys.classes,
+      get: (index) => ({ pixels: tensors[index] ?? expect.fail(), label: index % 2 }),
+    };
+    using run = makeRun({ train });
+    await run.trainer.fit(1);
+    expectEqualWeights(await weightsOf(run.model), await weightsOf(bytes.model));
+    for (const one of tensors) {
+      expect(one.disposed).to.equal(false);
+      one.dispose();
+    }
   });
 
   it('stops at a loss that is not finite, naming the step, and keeps the last checkpoint', async () => {
