@@ -70,7 +70,8 @@ export abstract class Optimizer<Own extends 'momentum' = never> {
 
   /**
    * Updates every parameter that has a gradient. Where an operation that led to one of them failed on the device, such as
-   * for want of memory, none that lives there is changed.
+   * for want of memory, none that lives there is changed. Where an update itself is refused, its parameter and state
+   * keep their numbers, and the others are changed; the next step is possible.
    * @returns a promise that need not be awaited: it rejects with that failure, or with a NonFiniteError where a weight
    *   is NaN or infinite afterwards
    */

@@ -11,10 +11,6 @@ napi_type_tag tagOf(Napi::Env env, uint64_t kind) {
   return {reinterpret_cast<uintptr_t>(&Environment::of(env)), kind};
 }
 
-/// More cached memory than this and the most that was ever in use is left over from other sizes: it is given
-/// back.
-constexpr size_t kIdleCacheBytes = size_t{256} << 20;
-
 template <class T>
 Napi::Value wrapTagged(Napi::Env env, std::unique_ptr<T> content, uint64_t kind) {
   auto external =
@@ -87,13 +83,16 @@ Handle allocate(Napi::Env env, Device& device, DType dtype, const Shape& shape) 
   const size_t bytes = static_cast<size_t>(shape.count()) * bytesOf(dtype);
   std::shared_ptr<Block> block;
   try {
-    block = device.allocator->allocate(bytes);
+    // The only call that waits for the device: else it would fail.
+    block = device.allocator->allocate(bytes, Use::Tensor, [&device] {
+      device.stream.emptyCache();
+      device.stream.record()->wait();
+    });
   } catch (const Error&) {
     device.stream.emptyCache();  // The next request may find what is cached now.
     throw;
   }
-  const MemoryStats stats = device.allocator->stats();
-  if (stats.cachedBytes > kIdleCacheBytes + stats.peakLiveBytes) device.stream.emptyCache();
+  if (device.allocator->isIdle()) device.stream.emptyCache();
   return {device.index,
           std::make_shared<ReportedBlock>(Environment::of(env).externalMemory, std::move(block)),
           std::make_shared<Fate>(), dtype, shape};

@@ -8,16 +8,13 @@
 namespace nodecudnn {
 namespace {
 
-[[maybe_unused]] constexpr size_t kLargeBytes = size_t{1} << 20;
+constexpr size_t kLargeBytes = size_t{1} << 20;
+/// More cached memory than this and the most that was ever in use is left over from other sizes.
+constexpr size_t kIdleCacheBytes = size_t{256} << 20;
 
-#if defined(__SANITIZE_ADDRESS__)
-/// Each block is as large as was asked for and used once: AddressSanitizer sees what reaches past its end, or
-/// comes after it was freed.
-size_t roundUp(size_t bytes) { return bytes; }
-bool fits(size_t, size_t) { return false; }
-#else
 /// Size classes keep the number of distinct sizes small: powers of two up to 1 MiB, then multiples of 2 MiB.
 size_t roundUp(size_t bytes) {
+  if (Allocator::exact) return bytes;
   if (bytes > kLargeBytes) return (bytes + kBlockAlignment - 1) / kBlockAlignment * kBlockAlignment;
   size_t rounded = 64;
   while (rounded < bytes) rounded *= 2;
@@ -25,8 +22,7 @@ size_t roundUp(size_t bytes) {
 }
 
 /// A cached block serves a request if at least half of it is used.
-bool fits(size_t blockBytes, size_t bytes) { return blockBytes <= 2 * bytes; }
-#endif
+bool fits(size_t blockBytes, size_t bytes) { return !Allocator::exact && blockBytes <= 2 * bytes; }
 
 }  // namespace
 
@@ -40,8 +36,8 @@ Allocator::~Allocator() {
   while (!taken_.empty()) freeTaken();
 }
 
-std::shared_ptr<Block> Allocator::allocate(size_t bytes, Use use) {
-  std::lock_guard<std::mutex> lock(mutex_);
+std::shared_ptr<Block> Allocator::allocate(size_t bytes, Use use, const std::function<void()>& freeCache) {
+  std::unique_lock<std::mutex> lock(mutex_);
   size_t& untilFailure = untilFailure_[static_cast<int>(use)];
   const bool fails = untilFailure > 0 && --untilFailure == 0;
   size_t rounded = roundUp(bytes);
@@ -55,6 +51,12 @@ std::shared_ptr<Block> Allocator::allocate(size_t bytes, Use use) {
     ++stats_.hits;
   } else {
     if (!fails) data = allocateDeviceMemory(device_, rounded);
+    if (!fails && data == nullptr && freeCache && stats_.cachedBytes >= rounded) {
+      lock.unlock();
+      freeCache();
+      lock.lock();
+      data = allocateDeviceMemory(device_, rounded);
+    }
     if (data == nullptr)
       throw Error(ErrorCode::OutOfMemory,
                   concat("Expected ", bytes, " bytes of free memory on ", deviceName(device_), " but ",
@@ -96,6 +98,11 @@ void Allocator::freeTaken() {
     taken_.pop_front();
   }
   for (const auto& [bytes, data] : blocks) freeDeviceMemory(device_, data, bytes);
+}
+
+bool Allocator::isIdle() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return stats_.cachedBytes > (exact ? 0 : kIdleCacheBytes + stats_.peakLiveBytes);
 }
 
 MemoryStats Allocator::stats() const {

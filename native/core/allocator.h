@@ -1,6 +1,8 @@
 #pragma once
+#include <atomic>
 #include <cstddef>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -47,13 +49,28 @@ class Allocator : public std::enable_shared_from_this<Allocator> {
   explicit Allocator(int device) : device_(device) {}
   ~Allocator();
 
-  /// Throws Error(OutOfMemory).
-  std::shared_ptr<Block> allocate(size_t bytes, Use use = Use::Tensor);
+  /// Throws Error(OutOfMemory). Where the device has no more and so much is cached, `freeCache` is to free it
+  /// before it returns.
+  std::shared_ptr<Block> allocate(size_t bytes, Use use = Use::Tensor,
+                                  const std::function<void()>& freeCache = nullptr);
   /// Sets all cached blocks aside, so that they are given to nobody. Queued operations may still use them.
   void takeCache();
   /// Frees what the earliest takeCache() that was not followed yet had set aside: in the stream's order.
   void freeTaken();
+  /// Whether so much is cached that it should be given back.
+  bool isIdle() const;
   MemoryStats stats() const;
+
+  /// Each block is as large as was asked for, used once, and given back before the next is asked for: what
+  /// watches memory sees what reaches past its end, or comes after it was freed. On under AddressSanitizer;
+  /// the tests' simulator turns it on.
+  static inline std::atomic<bool> exact =
+#if defined(__SANITIZE_ADDRESS__)
+      true;
+#else
+      false;
+#endif
+
   /// For tests: the `count`-th allocation for that use from now on fails; 0: none does.
   void failAt(Use use, size_t count);
 

@@ -163,7 +163,17 @@ void Stream::execute(Operation& operation, Context& context) {
         for (const FatePtr& fate : operation.writes) fate->poison(nullptr);
       return;
     }
+    const bool isRefused = operation.kind == Kind::Update && failure->code != ErrorCode::NotFinite;
+    if (isRefused)
+      failure = std::make_shared<Failure>(Failure{
+          failure->op,
+          failure->cause + "; its tensors keep their numbers, those of other updates of the step are changed",
+          failure->code});
     if (!firstFailure_) firstFailure_ = failure;
+    if (isRefused) {
+      for (const FatePtr& fate : operation.reads) fate->poison(failure);
+      return;
+    }
   }
   for (const FatePtr& fate : operation.writes) fate->poison(failure);
 }

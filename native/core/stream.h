@@ -60,7 +60,8 @@ class Event {
 class Stream {
  public:
   /// An operation: skipped when one of `reads` or `writes` is poisoned; `writes` are poisoned when it fails
-  /// or is skipped, but for those of an update in place that is skipped: they keep their numbers. One that
+  /// or is skipped. An update in place that is skipped, or refused, leaves their numbers to its `writes`;
+  /// refused, it poisons its `reads` instead. (It fails otherwise where its results are not finite.) One that
   /// sets all of its `writes` anew makes them valid again.
   struct Operation {
     enum class Kind { Compute, Overwrite, Update };

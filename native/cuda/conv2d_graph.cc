@@ -167,7 +167,10 @@ std::vector<std::shared_ptr<Conv2dPlan>> Conv2dPlanner::search(Conv2dPass pass, 
       if (name != nullptr && (failed(graph->get_plan_name_at_index(index, indexed)) || indexed != *name))
         continue;
       last = graph->build_plan_at_index(index);
-      if (!failed(last)) found.push_back(std::make_shared<Conv2dPlan>(graph, index, what));
+      if (failed(last))
+        refusals_.push_back(last.err_msg);
+      else
+        found.push_back(std::make_shared<Conv2dPlan>(graph, index, what));
     }
     if (!found.empty()) return found;
   }

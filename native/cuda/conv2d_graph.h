@@ -69,6 +69,10 @@ class Conv2dPlanner {
   std::shared_ptr<Conv2dPlan> named(const std::string& name, Conv2dPass pass, const Conv2dShape& shape,
                                     const Conv2dMath& math) const;
 
+  /// Why plans that were offered were not taken, in cudnn-frontend's words; those that math and workspace
+  /// exclude are among them.
+  const std::vector<std::string>& refusals() const { return refusals_; }
+
   static constexpr int64_t kMaxWorkspaceBytes = int64_t{512} << 20;
 
  private:
@@ -79,6 +83,7 @@ class Conv2dPlanner {
   cudnnHandle_t handle_ = nullptr;
   std::shared_ptr<const cudnn_frontend::DeviceProperties> properties_;
   int capability_ = 0;
+  mutable std::vector<std::string> refusals_;
 };
 
 }  // namespace nodecudnn

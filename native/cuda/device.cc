@@ -86,7 +86,7 @@ void Context::checkFault() {
 }
 
 void* Context::workspace(size_t bytes) {
-  if (!workspace_ || workspace_->bytes() < bytes) {
+  if (!workspace_ || workspace_->bytes() < bytes || Allocator::exact) {
     stream();
     workspace_.reset();
     workspace_ = allocator_.allocate(bytes, Use::Workspace);

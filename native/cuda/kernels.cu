@@ -189,6 +189,7 @@ void randomNormal(cudaStream_t stream, int64_t n, const Sequence& sequence, doub
 namespace {
 
 DEVICE void tell(Fault* fault, Fault::Kind kind, Fault::Op op, int64_t index, int64_t value, int64_t limit) {
+  if (kind != Fault::kNotFinite) fault->spoilsGradients = 1;
 #ifdef __CUDA_ARCH__
   if (atomicCAS(&fault->kind, static_cast<int32_t>(Fault::kNone), static_cast<int32_t>(kind)) != Fault::kNone)
     return;
@@ -313,17 +314,12 @@ DEVICE bool isFinite(float value) {
   return (both.bits & 0x7f800000u) != 0x7f800000u;
 }
 
-/// Whether gradients are of a label or a crop that is none.
-DEVICE bool isSpoilt(const Fault* fault) {
-  return fault->kind == Fault::kLabel || fault->kind == Fault::kCrop;
-}
-
 }  // namespace
 
 void sgdStep(cudaStream_t stream, int64_t n, float momentum, float decay, float rate, const float* g,
              float* w, float* v, Fault* fault) {
   each(stream, n, [=] DEVICE(int64_t i) {
-    if (isSpoilt(fault)) return;
+    if (fault->spoilsGradients != 0) return;
     v[i] = momentum * v[i] - decay * w[i] - rate * g[i];
     w[i] += v[i];
     if (!isFinite(w[i])) tell(fault, Fault::kNotFinite, Fault::kSgdStep, 0, 0, 0);
@@ -333,7 +329,7 @@ void sgdStep(cudaStream_t stream, int64_t n, float momentum, float decay, float 
 void adamStep(cudaStream_t stream, int64_t n, const AdamFactors& factors, const float* g, float* w, float* m,
               float* v, Fault* fault) {
   each(stream, n, [=, f = factors] DEVICE(int64_t i) {
-    if (isSpoilt(fault)) return;
+    if (fault->spoilsGradients != 0) return;
     const float gradient = g[i] + f.decay * w[i];
     m[i] = f.beta1 * m[i] + f.gain1 * gradient;
     v[i] = f.beta2 * v[i] + f.gain2 * gradient * gradient;

@@ -8,9 +8,9 @@
 /// Our kernels, as functions that enqueue them. Pointers are to device memory; `kernels.cu` defines them.
 namespace nodecudnn {
 
-/// What a kernel found wrong, in device memory: the first is kept until somebody reads from the device. Until
-/// then optimizers change no weights where it is in what their gradients were computed from, a label or a
-/// crop.
+/// What kernels found wrong, in device memory: the first is kept until somebody reads from the device. From a
+/// label or a crop that is none, first or not, until then optimizers change no weights: gradients may have
+/// been computed from it.
 struct Fault {
   enum Kind : int32_t { kNone, kNotFinite, kLabel, kCrop };
   enum Op : int32_t {
@@ -21,7 +21,7 @@ struct Fault {
     kSgdStep,
     kAdamStep
   };
-  int32_t kind, op, index, value, limit;
+  int32_t kind, op, index, value, limit, spoilsGradients;
 };
 
 namespace kernels {

@@ -66,10 +66,14 @@ void launchOnHost(cudaStream_t stream, int64_t n, const void* functor, size_t by
                   void (*loop)(const void* functor, int64_t n));
 #endif
 
+/// A library may have left an error that it did not return: no launch of ours may find it.
+inline void forgetLastError() { static_cast<void>(cudaGetLastError()); }
+
 /// functor(i) for each i in [0, n), in any order.
 template <class Functor>
 void each(cudaStream_t stream, int64_t n, Functor functor) {
   if (n == 0) return;
+  forgetLastError();
 #ifdef __CUDACC__
   eachKernel<<<blocksFor(n, kBlockThreads), kBlockThreads, 0, stream>>>(n, functor);
 #else
@@ -85,6 +89,7 @@ void each(cudaStream_t stream, int64_t n, Functor functor) {
 template <class Functor>
 void rows(cudaStream_t stream, int64_t n, Functor functor) {
   if (n == 0) return;
+  forgetLastError();
 #ifdef __CUDACC__
   rowsKernel<<<blocksFor(n, kBlockThreads / kWarpThreads), kBlockThreads, 0, stream>>>(n, functor);
 #else

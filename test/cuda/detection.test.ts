@@ -264,6 +264,23 @@ describe('CUDA: a package', () => {
     expect(cuda).to.include({ available: true, reason: null });
   });
 
+  it('is asked once, in one child process', () => {
+    place(fake);
+    const counted = `import child from 'node:child_process';
+      import { syncBuiltinESMExports } from 'node:module';
+      const { spawnSync } = child;
+      const asked = [];
+      child.spawnSync = (program, args, ...rest) => {
+        asked.push(args.join(' '));
+        return spawnSync(program, args, ...rest);
+      };
+      syncBuiltinESMExports();
+      const lib = await import('./dist/index.js');
+      for (const name of ['cuda', 'cuda:0', 'cpu', 'cuda:1', 'cuda:9']) try { lib.Device.get(name); } catch {}
+      console.log(asked.filter((args) => args.includes('probe-cuda.mjs')).length, asked.length);`;
+    expect(run(['--input-type=module', '--eval', counted]).stdout).to.equal('1 1\n');
+  });
+
   it('whose devices copy to each other, directly where they can', () => {
     place(fake);
     const gpu = 'NVIDIA H100 80GB HBM3, 9.0';

@@ -2,9 +2,10 @@
 // code that plans them for one that is. Each line of the input is
 //   NAME PASS TF32 DETERMINISTIC COUNT N H W C K R S OH OW STRIDE_H STRIDE_W PAD_H PAD_W DILATION_H
 //   DILATION_W GROUPS RELU BIAS
-// and each of the output: DEVICE, then the line, then the first plan's engine and bytes of workspace and how
-// many of COUNT plans there are, or why there is none; all divided by tabs. Before them come the descriptors
-// of LRN and pooling: `descriptor`, what, and its status.
+// and each of the output: DEVICE, then the line, then the first plan's engine and bytes of workspace, how
+// many of COUNT plans there are, and why one of those that nothing excludes could not be built (or nothing);
+// or why there is none; all divided by tabs. Before them come the descriptors of LRN and pooling:
+// `descriptor`, what, and its status.
 #include <dlfcn.h>
 
 #include <cstdio>
@@ -58,6 +59,22 @@ int capabilityOf(const std::string& properties) {
   return std::stoi(properties.substr(at + 12)) / 10;
 }
 
+std::string oneLine(std::string text) {
+  for (char& c : text)
+    if (c == '\n' || c == '\t') c = ' ';
+  return text;
+}
+
+/// What kept an offered plan from being built that math and workspace did not exclude, of the refusals from
+/// `first` on.
+std::string whyNotBuilt(const std::vector<std::string>& refusals, size_t first) {
+  for (size_t i = first; i < refusals.size(); ++i)
+    if (refusals[i].find("Deselecting execution plan") == std::string::npos &&
+        refusals[i].find("workspace violation") == std::string::npos)
+      return oneLine(refusals[i].empty() ? "no reason" : refusals[i]);
+  return "";
+}
+
 template <class Make>
 void tryDescriptor(const std::string& what, bool expected, Make make) {
   std::string status = "ok";
@@ -104,6 +121,7 @@ int run(const std::vector<std::string>& arguments) {
     const std::string properties = contentOf(arguments[i]);
     const Conv2dPlanner planner(properties, capabilityOf(properties));
     for (const Request& request : requests) {
+      const size_t refused = planner.refusals().size();
       std::cout << arguments[i] << '\t' << request.line << '\t';
       try {
         const auto plans = planner.plans(request.pass, request.shape, request.math, request.count);
@@ -112,12 +130,9 @@ int run(const std::vector<std::string>& arguments) {
         const auto again = planner.named(last, request.pass, request.shape, request.math);
         CHECK(again && again->name() == last, "Expected a plan of the name ", last, " but received none");
         std::cout << plans.front()->name() << '\t' << plans.front()->workspaceBytes() << '\t' << plans.size()
-                  << '\n';
+                  << '\t' << whyNotBuilt(planner.refusals(), refused) << '\n';
       } catch (const Error& error) {
-        std::string message = error.what();
-        for (char& c : message)
-          if (c == '\n' || c == '\t') c = ' ';
-        std::cout << '\t' << message << '\n';
+        std::cout << '\t' << oneLine(error.what()) << '\n';
       }
     }
   }

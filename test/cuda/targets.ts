@@ -17,6 +17,7 @@ const TARGETS = {
   graph_check: 'tests/graph_check',
   launches: 'tests/launches',
   strict: 'tests/strict',
+  stand_ins: 'tests/stand_ins',
 } as const;
 
 /** Skips the tests and says so where the CUDA addon was not built; NODE_CUDNN_TEST_CUDA=1 makes that a failure. */

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { type LaunchTimes, measureLaunches } from '../../bench/launches.js';
 import { machine as cpuMachine } from '../../lib/bench/machine.js';
@@ -7,6 +8,7 @@ import { cudaReport } from '../../lib/cuda.js';
 import { Device } from '../../lib/device.js';
 import { reasonOf } from '../../lib/errors.js';
 import { writeAtomically } from '../../lib/io/atomic.js';
+import { type Bounded, runBounded } from './bounded.js';
 import {
   determinism,
   dropout,
@@ -20,10 +22,14 @@ import { Section, type SectionReport } from './section.js';
 import { type LayerSpeed, layerSpeeds, type NetSpeed, netSpeeds } from './speed.js';
 
 /**
- * `npm run test:gpu [-- --out report.json] [--simulator]`: what has to be true of the CUDA backend on a GPU, and how fast
- * it is there. Ends with status 1 where something failed or was not reached. `--simulator` takes small sizes, and the
- * simulator in place of a GPU (needs `npm run build:cuda`).
+ * `npm run test:gpu [-- --out gpu-report.json] [--simulator]`: what has to be true of the CUDA backend on a GPU, and how
+ * fast it is there. Ends with status 1 where something failed or was not reached. `--simulator` takes small sizes, and
+ * the simulator in place of a GPU (needs `npm run build:cuda`). All of it runs in a child process, `--child`.
  */
+const LIMIT_MS = 15 * 60_000;
+/** Which is slow. */
+const SIMULATOR_LIMIT_MS = 60 * 60_000;
+
 interface Sizes {
   readonly batch: number;
   readonly traceSteps: number;
@@ -64,7 +70,7 @@ const SIMULATOR: Sizes = {
   trials: [{ kind: 'train', batch: 2, steps: 1, device }],
 };
 
-export interface Report {
+export interface Report extends Bounded {
   machine: Record<string, unknown>;
   sections: SectionReport[];
   speed: {
@@ -76,26 +82,46 @@ export interface Report {
   };
 }
 
+const CLOCK = "the host's, over spans of repetitions that begin and end with an idle device";
+
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { out: { type: 'string' }, simulator: { type: 'boolean', default: false } },
+    options: {
+      out: { type: 'string', default: 'gpu-report.json' },
+      simulator: { type: 'boolean', default: false },
+      child: { type: 'boolean', default: false },
+    },
   });
-  if (values.simulator) await useSimulator();
+  const { out, simulator, child } = values;
+  if (!child) {
+    const args = [...process.execArgv, fileURLToPath(import.meta.url), ...process.argv.slice(2), '--child'];
+    const limit = AbortSignal.timeout(simulator ? SIMULATOR_LIMIT_MS : LIMIT_MS);
+    const { status, told } = await runBounded(args, out, limit);
+    if (told !== null) console.error(`FAILED: ${told}`);
+    console.log(`report: ${out}`);
+    process.exitCode = status;
+    return;
+  }
+  if (simulator) await useSimulator();
+  const save = (soFar: Report) =>
+    writeAtomically(out, async (file) => {
+      await file.writeFile(`${JSON.stringify(soFar, null, 2)}\n`);
+    });
+  const report: Report = {
+    unfinished: null,
+    machine: machine(simulator),
+    sections: [],
+    speed: { clock: CLOCK },
+  };
   const { reason } = cudaReport();
   if (reason !== null) {
     console.error(`CUDA: ${reason}`);
+    await save({ ...report, unfinished: `CUDA: ${reason}` });
     process.exitCode = 1;
     return;
   }
-  const { out } = values;
-  const report = await runAll(values.simulator, async (soFar) => {
-    if (out === undefined) return;
-    await writeAtomically(out, async (file) => {
-      await file.writeFile(`${JSON.stringify(soFar, null, 2)}\n`);
-    });
-  });
+  await runAll(report, simulator, save);
   print(report);
-  if (out !== undefined) console.log(`report: ${out}`);
   const isRight = report.sections.every(({ status }) => status === 'passed' || status === 'skipped');
   process.exitCode = isRight ? 0 : 1;
 }
@@ -111,19 +137,16 @@ async function useSimulator(): Promise<void> {
   await import(preload.href);
 }
 
-/** `save` gets the report after each section: a GPU may end the process. */
-async function runAll(isSimulated: boolean, save: (report: Report) => Promise<void>): Promise<Report> {
+/** `save` gets the report before and after each section: a GPU may end the process. */
+async function runAll(report: Report, isSimulated: boolean, save: (report: Report) => Promise<void>) {
   const sizes = isSimulated ? SIMULATOR : GPU;
   const { batch, steps } = sizes;
   const device = Device.get('cuda');
-  const sections: SectionReport[] = [];
-  const speed: Report['speed'] = {
-    clock: "the host's, over spans of repetitions that begin and end with an idle device",
-  };
-  const report: Report = { machine: machine(isSimulated), sections, speed };
+  const { sections, speed } = report;
   /** All of them are at most 14 minutes; the simulator, which is slow, has longer. */
   const section = async (name: string, seconds: number, body: (section: Section) => Promise<unknown>) => {
     console.log(`${name} …`);
+    await save({ ...report, unfinished: name });
     const one = new Section(name, isSimulated ? 600 : seconds);
     try {
       await body(one);
@@ -133,7 +156,6 @@ async function runAll(isSimulated: boolean, save: (report: Report) => Promise<vo
       one.fail('the section itself', reasonOf(error));
     }
     sections.push(one.report());
-    await save(report);
   };
   await section('operations, TF32 off', 150, (s) => operations(s, device));
   await section('operations, TF32 on', 60, (s) => operationsTf32(s, device));
@@ -155,13 +177,13 @@ async function runAll(isSimulated: boolean, save: (report: Report) => Promise<vo
   await section('speed of the net', 230, async (s) => {
     speed.net = await netSpeeds(s, sizes.trials, !isSimulated);
   });
-  return report;
+  await save(report);
 }
 
 function machine(isSimulated: boolean): Report['machine'] {
-  const { devices, driver, version, cudnn } = cudaReport();
+  const { available, devices, driver, version, cudnn } = cudaReport();
   return {
-    ...cpuMachine(Device.get('cuda')),
+    ...cpuMachine(Device.get(available ? 'cuda' : 'cpu')),
     gpus: devices.map(({ name, model, computeCapability }) => ({ name, model, computeCapability })),
     simulated: isSimulated,
     driver: driverVersion(),

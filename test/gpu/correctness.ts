@@ -135,20 +135,22 @@ export async function twoDevices(section: Section, batch: number, steps: number)
   }
   const devices = ['cuda:0', 'cuda:1'].map((name) => Device.get(name));
   for (const device of devices) device.setConvolutions({ tf32: false });
+  const compare = (what: string, { losses, weights }: Training, wanted: Training): void => {
+    section.expectAtMost(`losses ${what}`, difference(losses, wanted.losses).relative, 1e-4);
+    for (const [name, values] of wanted.weights)
+      section.expectAtMost(`${name} ${what}`, difference(weights.get(name) ?? [], values).relative, 1e-4);
+  };
   const wanted = await section.run('on the CPU', () => train('cpu', batch, steps));
   const ours = await section.run('on both at once', () =>
     Promise.all(devices.map((device) => train(device, batch, steps))),
   );
-  for (const [i, { losses, weights }] of ours?.entries() ?? []) {
-    if (wanted === undefined) continue;
-    section.expectAtMost(`losses of cuda:${i}`, difference(losses, wanted.losses).relative, 1e-4);
-    for (const [name, values] of wanted.weights)
-      section.expectAtMost(
-        `${name} of cuda:${i}`,
-        difference(weights.get(name) ?? [], values).relative,
-        1e-4,
-      );
-  }
+  for (const [i, training] of ours?.entries() ?? [])
+    if (wanted !== undefined) compare(`of cuda:${i}`, training, wanted);
+  const wantedSplit = await section.run('the columns on two CPU devices', () =>
+    train(['cpu', 'cpu:1'], batch, steps),
+  );
+  const split = await section.run('the columns on both', () => train(devices, batch, steps));
+  if (split !== undefined && wantedSplit !== undefined) compare('of the split net', split, wantedSplit);
 }
 
 function isThere(name: string): boolean {

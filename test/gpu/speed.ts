@@ -38,10 +38,12 @@ const SPANS = 5;
 export async function layerSpeeds(section: Section, device: Device, batch: number, repeats: number) {
   const speeds: LayerSpeed[] = [];
   using model = new AlexNet({ classes: 1000, device });
-  let shape: readonly number[] = [batch, model.inputSize, model.inputSize, 3];
+  const shapes = await section.run('the shapes between layers', () => inputShapes(model, device));
   for (const [layer, module] of model.members()) {
-    using x = randn(shape, { seed: 1, device, requiresGrad: layer !== 'conv1' });
+    const shape = shapes?.get(layer);
+    if (shape === undefined) continue;
     await section.run(layer, async () => {
+      using x = randn([batch, ...shape], { seed: 1, device, requiresGrad: layer !== 'conv1' });
       const once = () => noGrad(() => tidy(() => void module.forward(x)));
       speeds.push({
         layer,
@@ -50,9 +52,23 @@ export async function layerSpeeds(section: Section, device: Device, batch: numbe
         forwardBackwardMs: await milliseconds(device, repeats, () => forwardBackward(module, x)),
       });
     });
-    shape = noGrad(() => tidy(() => [...module.forward(x).shape]));
   }
   return speeds;
+}
+
+/** What each layer gets, without the batch. */
+function inputShapes(model: AlexNet, device: Device): Map<string, readonly number[]> {
+  return noGrad(() =>
+    tidy(() => {
+      const shapes = new Map<string, readonly number[]>();
+      let x = randn([1, model.inputSize, model.inputSize, 3], { seed: 1, device });
+      for (const [layer, module] of model.members()) {
+        shapes.set(layer, x.shape.slice(1));
+        x = module.forward(x);
+      }
+      return shapes;
+    }),
+  );
 }
 
 function forwardBackward(module: Module, x: Tensor): void {

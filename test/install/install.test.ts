@@ -60,7 +60,14 @@ describe('installation', () => {
       const bin = join(scratch, 'bin');
       mkdirSync(bin);
       symlinkSync('/bin/sh', join(bin, 'sh'));
-      for (const [name, script] of Object.entries(commands)) {
+      // CUDA is for those who ask for it.
+      const touched = join(scratch, 'touched');
+      const poisoned = {
+        nvcc: `: > "${touched}"`,
+        cmake: `: > "${touched}"`,
+        'nvidia-smi': `: > "${touched}"`,
+      };
+      for (const [name, script] of Object.entries({ ...poisoned, ...commands })) {
         writeFileSync(join(bin, name), `#!/bin/sh\n${script}\n`);
         chmodSync(join(bin, name), 0o755);
       }
@@ -69,6 +76,7 @@ describe('installation', () => {
         encoding: 'utf8',
       });
       expect(result.stderr).not.to.match(/^\s+at /m);
+      expect(existsSync(touched), 'whether CUDA was looked for').to.equal(false);
       return { ...result, deps: join(copy, 'native/.deps') };
     }
 

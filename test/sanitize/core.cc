@@ -139,6 +139,25 @@ void leaveOut() {
   EXPECT(synchronize(device) == nullptr);
 }
 
+/// One that is refused too, and its gradient tells; one whose results are not finite has changed them.
+void refuseUpdate() {
+  Device device;
+  for (const ErrorCode code : {ErrorCode::Cuda, ErrorCode::NotFinite}) {
+    const Number weight = make(device, 4), gradient = make(device, 4);
+    set(device, weight, 7);
+    device.stream.push({"update",
+                        {gradient.fate},
+                        {weight.fate},
+                        [code](Context&) { throw Error(code, "on purpose"); },
+                        Stream::Operation::Kind::Update});
+    const auto failure = synchronize(device);
+    EXPECT(failure != nullptr && failure->op == "update");
+    const bool isRefused = code != ErrorCode::NotFinite;
+    EXPECT(weight.fate->failure() == (isRefused ? nullptr : failure) && *weight.at() == 7);
+    EXPECT(gradient.fate->failure() == (isRefused ? failure : nullptr));
+  }
+}
+
 void fullQueue() {
   Device device;
   const auto gate = std::make_shared<Event>();
@@ -170,6 +189,31 @@ void failedAllocation() {
   }
   const MemoryStats stats = device.allocator->stats();
   EXPECT(stats.liveBlocks == 0 && stats.liveBytes == 0 && stats.workspaceBytes == 0);
+}
+
+/// The least recently used plan goes first, and with it its memory.
+void plans() {
+  constexpr int64_t kCapacity = 256;
+  PlanCache cache;
+  std::vector<std::weak_ptr<int64_t>> made(kCapacity + 2);
+  const auto get = [&](int64_t i) {
+    return *cache.get<int64_t>({static_cast<int64_t>(PlanKind::Conv2d), i}, [&] {
+      auto plan = std::make_shared<int64_t>(i);
+      EXPECT(made[i].expired());
+      made[i] = plan;
+      return plan;
+    });
+  };
+  for (int64_t i = 0; i < kCapacity; ++i) EXPECT(get(i) == i);
+  EXPECT(get(0) == 0);  // Found, and now the last to go.
+  EXPECT(get(kCapacity) == kCapacity);
+  EXPECT(!made[0].expired() && made[1].expired() && !made[2].expired());
+  EXPECT(get(1) == 1);
+  EXPECT(!made[0].expired() && made[2].expired() && !made[3].expired());
+  EXPECT(*cache.get<int64_t>({static_cast<int64_t>(PlanKind::Linear), 0},
+                             [] { return std::make_shared<int64_t>(-1); }) == -1);
+  cache.clear();
+  for (const auto& plan : made) EXPECT(plan.expired());
 }
 
 /// Streams that send to each other in a ring end in the middle, as an environment's do: all are stopped
@@ -233,8 +277,10 @@ int main() {
   reuse();
   poison();
   leaveOut();
+  refuseUpdate();
   fullQueue();
   failedAllocation();
+  plans();
   // Several environments at a time, each on a thread of its own.
   std::vector<std::thread> environments;
   for (int i = 0; i < 4; ++i)

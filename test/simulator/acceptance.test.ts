@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -5,6 +6,7 @@ import { expect } from 'chai';
 import { useFolder } from '../cli/alexnet.js';
 import { build, needCuda } from '../cuda/targets.js';
 import type { Report } from '../gpu/acceptance.js';
+import { runBounded } from '../gpu/bounded.js';
 import { Section } from '../gpu/section.js';
 import { type Ending, runNode } from '../support/child.js';
 
@@ -41,6 +43,7 @@ describe('simulator: the acceptance run for a GPU', function () {
     const ending = await runNode(['--import', 'tsx/esm', script, '--simulator', '--out', out], 590_000);
     const report = JSON.parse(await readFile(out, 'utf8')) as Report;
     expect(report.sections.map(({ name }) => name)).to.deep.equal(SECTIONS);
+    expect(report.unfinished).to.equal(null);
     return { ...ending, report };
   };
 
@@ -86,6 +89,47 @@ describe('simulator: the acceptance run for a GPU', function () {
     expect(others.map(({ status }) => status)).to.deep.equal(
       others.map(({ name }) => (name === 'two devices' ? 'skipped' : 'passed')),
     );
+  });
+});
+
+describe('The acceptance run', () => {
+  const folder = useFolder();
+  const out = () => join(folder(), 'report.json');
+  const run = async (code: string, limit: AbortSignal) => {
+    const ending = await runBounded(['-e', code, out()], out(), limit);
+    return { ...ending, report: JSON.parse(await readFile(out(), 'utf8')) as Report };
+  };
+
+  it('that hangs is killed at its limit with what it started, and its report says in which section', async () => {
+    const limit = new AbortController();
+    const running = run(
+      `const other = require('child_process').spawn('sleep', ['600']);
+       const report = { unfinished: 'a section', sections: [], other: other.pid };
+       require('fs').writeFileSync(process.argv[1] + '.new', JSON.stringify(report));
+       require('fs').renameSync(process.argv[1] + '.new', process.argv[1]);
+       for (;;) {}`,
+      limit.signal,
+    );
+    while (!existsSync(out())) await new Promise((resolve) => setImmediate(resolve));
+    const { other } = JSON.parse(await readFile(out(), 'utf8')) as { other: number };
+    limit.abort();
+    const { status, told, report } = await running;
+    expect(status).to.equal(1);
+    expect(told).to.equal('the run was killed at its limit, in: a section');
+    expect(report).to.deep.equal({ unfinished: told, sections: [], other });
+    // Gone, or a zombie whose ending nobody has asked for: the test's own limit ends a wait in vain.
+    const stateOf = () => readFile(`/proc/${other}/stat`, 'utf8').catch(() => '');
+    while (!/^$|\) Z /.test(await stateOf())) await new Promise((resolve) => setImmediate(resolve));
+  });
+
+  it('that dies leaves a report', async () => {
+    const { status, told, report } = await run(
+      "process.kill(process.pid, 'SIGKILL')",
+      new AbortController().signal,
+    );
+    expect(status).to.equal(1);
+    expect(told).to.equal('the run ended with SIGKILL, in: its beginning');
+    expect(report).to.deep.equal({ unfinished: told });
   });
 });
 

@@ -28,6 +28,12 @@ void seedOrder(const Napi::CallbackInfo& info) {
   const simulator::Lock lock(simulator::mutex());
   simulator::seed(static_cast<uint64_t>(info[0].ToNumber().Int64Value()));
 }
+/// exact(on): each tensor and workspace has a block of its own and of its size, and is freed where it ends
+void makeExact(const Napi::CallbackInfo& info) { Allocator::exact = info[0].ToBoolean(); }
+/// limitMemory(bytes of each device)
+void limitDevices(const Napi::CallbackInfo& info) {
+  simulator::limitMemory(static_cast<size_t>(info[0].ToNumber().Int64Value()));
+}
 /// fail(call, nth, kind): 0 OutOfMemory, 1 ExecutionFailed, 2 DeviceLost
 void failCall(const Napi::CallbackInfo& info) {
   simulator::failAt(info[0].ToString(), static_cast<uint64_t>(info[1].ToNumber().Int64Value()),
@@ -69,6 +75,8 @@ Napi::Value realCudnnVersion(const Napi::CallbackInfo& info) {
 Napi::Object initWithSimulator(Napi::Env env, Napi::Object exports) {
   Napi::Object simulator = Napi::Object::New(env);
   simulator.Set("seed", Napi::Function::New(env, guarded<seedOrder>));
+  simulator.Set("exact", Napi::Function::New(env, guarded<makeExact>));
+  simulator.Set("limitMemory", Napi::Function::New(env, guarded<limitDevices>));
   simulator.Set("fail", Napi::Function::New(env, guarded<failCall>));
   simulator.Set("calls", Napi::Function::New(env, guarded<madeCalls>));
   simulator.Set("counts", Napi::Function::New(env, guarded<liveCounts>));

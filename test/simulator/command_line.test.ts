@@ -1,10 +1,11 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
-import { alexnet, jsonLines, type Outcome, useFolder } from '../cli/alexnet.js';
+import { alexnet, jsonLines, type Outcome, root, useFolder } from '../cli/alexnet.js';
 import { BLUE, RED, writePictures } from '../cli/pictures.js';
 import { build, needCuda } from '../cuda/targets.js';
 import { runProgram } from '../environment/child.js';
+import { runNode } from '../support/child.js';
 
 const preload = fileURLToPath(new URL('./as_cuda.mjs', import.meta.url));
 
@@ -56,6 +57,26 @@ describe('simulator: programs, such as the command line', function () {
     const losses = (events: Record<string, unknown>[]) =>
       events.filter(({ event }) => event === 'step').map(({ loss }) => Number(loss));
     for (const [i, loss] of losses(ours).entries()) expect(loss).to.be.closeTo(losses(wanted)[i] ?? 0, 1e-4);
+  });
+
+  it('round to TF32 where nobody says otherwise', async () => {
+    const code = `
+      const { conv2d, Device, rand } = await import(process.argv[1]);
+      const device = Device.get('cuda');
+      const drawn = (seed, shape) => rand(shape, { seed, low: -1, high: 1, device });
+      const [x, weight] = [drawn(1, [8, 14, 14, 64]), drawn(2, [64, 3, 3, 64])];
+      const results = [];
+      for (const options of [{}, { tf32: true }, { tf32: false }]) {
+        device.setConvolutions(options);
+        results.push(String(await conv2d(x, weight).data()));
+      }
+      console.log(results[0] === results[1], results[0] === results[2]);
+      for (const each of [x, weight]) each.dispose();`;
+    const { code: status, stdout } = await runNode(
+      ['--input-type=module', '--eval', code, join(root, 'dist/index.js')],
+      100_000,
+    );
+    expect([status, stdout]).to.deep.equal([0, 'true false\n']);
   });
 
   it('eval and predict give the figures that the CPU backend does', async () => {

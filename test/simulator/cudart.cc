@@ -172,8 +172,10 @@ cudaError_t cudaGetDriverEntryPointByVersion(const char*, void** function, unsig
   return cudaSuccess;
 }
 cudaError_t cudaGetDeviceCount(int* count) {
-  *count = playedDevices();
-  return cudaSuccess;
+  return callOn(currentDevice(), "cudaGetDeviceCount", [&] {
+    *count = playedDevices();
+    return cudaSuccess;
+  });
 }
 cudaError_t cudaGetDevice(int* device) {
   *device = currentDevice();
@@ -188,21 +190,25 @@ cudaError_t cudaSetDevice(int device) {
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   if (!isDevice(device)) return fail(cudaErrorInvalidDevice);
-  const PlayedDevice& p = played(device);
-  *properties = {};
-  p.model.copy(properties->name, sizeof properties->name - 1);
-  properties->major = p.capability / 10;
-  properties->minor = p.capability % 10;
-  properties->totalGlobalMem = p.memoryBytes;
-  return cudaSuccess;
+  return callOn(device, "cudaGetDeviceProperties", [&] {
+    const PlayedDevice& p = played(device);
+    *properties = {};
+    p.model.copy(properties->name, sizeof properties->name - 1);
+    properties->major = p.capability / 10;
+    properties->minor = p.capability % 10;
+    properties->totalGlobalMem = p.memoryBytes;
+    return cudaSuccess;
+  });
 }
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
   if (!isDevice(device)) return fail(cudaErrorInvalidDevice);
   if (attribute != cudaDevAttrComputeCapabilityMajor && attribute != cudaDevAttrComputeCapabilityMinor)
     return misuse(cudaErrorInvalidValue, "not simulated: another attribute of a device than its capability");
-  const int capability = played(device).capability;
-  *value = attribute == cudaDevAttrComputeCapabilityMajor ? capability / 10 : capability % 10;
-  return cudaSuccess;
+  return callOn(device, "cudaDeviceGetAttribute", [&] {
+    const int capability = played(device).capability;
+    *value = attribute == cudaDevAttrComputeCapabilityMajor ? capability / 10 : capability % 10;
+    return cudaSuccess;
+  });
 }
 cudaError_t cudaDeviceCanAccessPeer(int* possible, int device, int peer) {
   if (!isDevice(device) || !isDevice(peer) || device == peer) return fail(cudaErrorInvalidDevice);

@@ -254,8 +254,10 @@ cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t stream) {
   });
 }
 cudnnStatus_t cudnnGetStream(cudnnHandle_t handle, cudaStream_t* stream) {
-  *stream = streamOf(handle);
-  return CUDNN_STATUS_SUCCESS;
+  return call("cudnnGetStream", [&] {
+    *stream = streamOf(handle);
+    return CUDNN_STATUS_SUCCESS;
+  });
 }
 
 // ---- Descriptors ----

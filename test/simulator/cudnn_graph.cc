@@ -296,8 +296,11 @@ struct Room {
 std::vector<Descriptor*> toFill(const Room& room) {
   std::vector<Descriptor*> out;
   if (room.elements == nullptr) return out;
-  for (cudnnBackendDescriptor_t one : given(room.elements, room.size))
+  for (cudnnBackendDescriptor_t one : given(room.elements, room.size)) {
+    // cudnn-frontend asks to fill what it could not create.
+    if (one == nullptr) refuseWith(CUDNN_STATUS_BAD_PARAM_NULL_POINTER, "a null descriptor to fill");
     out.push_back(&expectDescriptor("cudnnBackendGetAttribute", one));
+  }
   return out;
 }
 

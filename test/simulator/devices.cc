@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -36,6 +37,7 @@ struct State {
   std::map<std::string, Failing> failing;
   std::vector<std::string> violations;
   std::map<std::string, int64_t> counts;
+  size_t memoryLimit = SIZE_MAX;
   bool realCudnn = true;
   bool arithmetic = true;
   std::optional<std::set<int>> peers;
@@ -163,6 +165,12 @@ void failAt(const std::string& name, uint64_t nth, Fault fault) {
   const Lock lock(mutex());
   state().failing[name] = {nth, fault, std::nullopt};
 }
+void limitMemory(size_t bytes) {
+  const Lock lock(mutex());
+  state().memoryLimit = bytes;
+}
+size_t memoryOf(int device) { return std::min(state().memoryLimit, played(device).memoryBytes); }
+
 const std::map<std::string, uint64_t>& calls() { return state().calls; }
 
 std::optional<Fault> injected(const char* name) { return injected(name, current); }

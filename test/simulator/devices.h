@@ -29,6 +29,9 @@ bool computes();
 void seed(uint64_t seed);
 /// The `nth` call of that name from now on fails; 0: none does.
 void failAt(const std::string& name, uint64_t nth, Fault fault);
+/// So much memory each device has from now on, or what the played one has.
+void limitMemory(size_t bytes);
+size_t memoryOf(int device);
 /// How often each was called.
 const std::map<std::string, uint64_t>& calls();
 const std::vector<std::string>& violations();

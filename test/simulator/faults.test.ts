@@ -6,11 +6,13 @@ import type { Calls, Outcome, Phase, Trial } from './faults.js';
 import { FAULTS, SEEDS } from './simulator.js';
 
 const program = fileURLToPath(new URL('./faults.ts', import.meta.url));
-const PHASES: readonly Phase[] = ['use', 'first step', 'later step'];
+const PHASES: readonly Phase[] = ['use', 'first step', 'later step', 'two devices'];
+/** The steps of other optimizers than SGD differ by their updates alone. */
+const LAUNCH = 'cudaLaunchKernel';
 /** A device takes 70 MB. */
 const DEVICES = 24;
 /** How many of a call's times fail where each needs a device of its own. */
-const TIMES = Math.max(2, Math.min(SEEDS.length, 6));
+const TIMES = Math.max(3, Math.min(SEEDS.length, 12));
 
 /** So many numbers from 1 to `most`, the first and the last among them. */
 function spread(most: number, count: number): number[] {
@@ -26,7 +28,9 @@ describe('simulator: any call of a training step fails', function () {
   let calls: Calls;
 
   function run(trials: readonly Trial[]): string[] {
-    const devices = Array<string>(Math.min(trials.length, DEVICES) + 2).fill('h100');
+    const own = trials.map(({ phase }) => (phase === 'two devices' ? 2 : 1));
+    const most = own.reduce((sum, each) => sum + each, 0);
+    const devices = Array<string>(Math.min(most, DEVICES) + 4).fill('h100');
     const env = {
       ...process.env,
       NODE_CUDNN_SIMULATOR: `devices=${devices.join(',')} seed=${trials.length}`,
@@ -53,13 +57,17 @@ describe('simulator: any call of a training step fails', function () {
 
   for (const fault of FAULTS) {
     for (const phase of PHASES) {
-      it(`${fault} in a device's ${phase}: it is told, and the next step is ${fault === 'DeviceLost' ? 'refused' : 'right'}`, () => {
+      it(`${fault} in ${phase === 'two devices' ? 'a step of' : "a device's"} ${phase}: it is told, and the next step is ${fault === 'DeviceLost' ? 'refused' : 'right'}`, () => {
         const isNew = phase !== 'later step' || fault === 'DeviceLost';
         const trials = Object.entries(calls[phase]).flatMap(([call, count]) =>
-          spread(count, isNew ? TIMES : count).map((nth): Trial => ({ call, nth, fault, phase })),
+          spread(count, isNew ? TIMES : count).flatMap((nth): Trial[] =>
+            (call === LAUNCH && !isNew ? (['SGD', 'Adam'] as const) : (['SGD'] as const)).map(
+              (optimizer) => ({ call, nth, fault, phase, optimizer }),
+            ),
+          ),
         );
         const outcomes: Outcome[] = [];
-        const together = isNew ? DEVICES : trials.length;
+        const together = isNew ? DEVICES / (phase === 'two devices' ? 2 : 1) : trials.length;
         for (let at = 0; at < trials.length; at += together)
           for (const line of run(trials.slice(at, at + together))) outcomes.push(JSON.parse(line) as Outcome);
         expect(outcomes).to.have.lengthOf(trials.length);

@@ -10,7 +10,7 @@
 #include <cstring>
 #include <map>
 
-#include "simulator/simulator.h"
+#include "simulator/devices.h"
 
 namespace simulator {
 namespace {
@@ -111,7 +111,7 @@ Block* allocateBlock(int device, size_t bytes) {
   const uintptr_t begin =
       (all.cursor + kGapBytes + 2 * kAlignment - 1) / (2 * kAlignment) * (2 * kAlignment) + kAlignment;
   const uintptr_t next = begin + bytes + kGapBytes;
-  if (next > all.begin + kSpaceBytes || used()[device] + bytes > played(device).memoryBytes) return nullptr;
+  if (next > all.begin + kSpaceBytes || used()[device] + bytes > memoryOf(device)) return nullptr;
   used()[device] += bytes;
   all.cursor = next;
   std::memset(host(begin - kGapBytes), kPoison, next - (begin - kGapBytes));

@@ -1,4 +1,4 @@
-// scenario.ts ADDON: a bit of everything on the simulator. Writes what is wrong; the process ends as the simulator says.
+// scenario.ts ADDON [exact]: a bit of everything on the simulator, with exact blocks or as production has them. Writes what is wrong; the process ends as the simulator says.
 import { NodeCudnnError } from '../../lib/errors.js';
 import { to } from '../../lib/ops/index.js';
 import { tidy } from '../../lib/scope.js';
@@ -13,6 +13,7 @@ import { Simulator } from './simulator.js';
 const TOLERANCE = 1e-5;
 
 const simulator = new Simulator(process.argv[2] ?? '');
+simulator.exact(process.argv[3] === 'exact');
 const device = simulator.device();
 
 for (const table of [linearTable, maxPool2dTable, conv2dTable]) {

@@ -10,6 +10,8 @@ export type Fault = (typeof FAULTS)[number];
 /** exports.simulator of the addon: see addon.cc. */
 interface Control {
   seed(seed: number): void;
+  exact(on: boolean): void;
+  limitMemory(bytes: number): void;
   fail(call: string, nth: number, fault: number): void;
   calls(): Record<string, number>;
   counts(): Record<string, number>;
@@ -54,6 +56,14 @@ export class Simulator {
   /** Of the order of work from now on. */
   seed(seed: number): void {
     this.#control.seed(seed);
+  }
+  /** Whether each tensor and workspace has a block of its own and of its size, and is freed where it ends. */
+  exact(on: boolean): void {
+    this.#control.exact(on);
+  }
+  /** So much memory each device has from now on, or less. */
+  limitMemory(bytes: number): void {
+    this.#control.limitMemory(bytes);
   }
   /** The `nth` call of that name from now on fails; 0: none does. */
   fail(call: string, nth: number, fault: Fault): void {

@@ -29,3 +29,12 @@ add_executable(strict EXCLUDE_FROM_ALL ${checks}/strict.cc
 target_include_directories(strict PRIVATE ${simulated}/..)
 target_link_libraries(strict PRIVATE ours ${CMAKE_DL_LIBS})
 set_target_properties(strict PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/tests)
+
+# The rules of the stand-ins for cuBLAS and cuDNN.
+add_executable(stand_ins EXCLUDE_FROM_ALL ${checks}/stand_ins.cc
+  "$<FILTER:$<TARGET_OBJECTS:simulator>,EXCLUDE,/addon[.]cc>"
+  "$<FILTER:$<TARGET_OBJECTS:objects>,INCLUDE,/(error|libraries)[.]cc>")
+target_include_directories(stand_ins PRIVATE ${simulated}/..)
+target_link_libraries(stand_ins PRIVATE ours ${CMAKE_DL_LIBS})
+add_dependencies(stand_ins driver_stand_in)
+set_target_properties(stand_ins PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/tests)
