@@ -189,9 +189,13 @@ async function failStep(
   // Where nobody was told, nothing may be wrong.
   if (errors.length === 0 && isOff(loss, wanted.losses[step]))
     problems.push(`the loss is ${loss} and no error was told`);
+  const reads = await model.read();
+  // One device may be lost after all that the step waits for: whoever reads from it is told.
+  if (phase === 'two devices' && fault === 'DeviceLost' && errors.length === 0)
+    errors.push(...reads.flatMap((each) => (each.status === 'rejected' ? [each.reason] : [])));
   const known = model.state.map(([name]) => name);
   const took = new Map<string, boolean>();
-  for (const [i, read] of (await model.read()).entries()) {
+  for (const [i, read] of reads.entries()) {
     const name = known[i] ?? '';
     if (read.status === 'rejected') {
       if (!(read.reason instanceof NodeCudnnError)) problems.push(`${name}: ${read.reason}`);
