@@ -161,8 +161,9 @@ export function addTrain(program: Command): void {
     .option('--resume <dir>', 'go on from its last checkpoint, with its options; --epochs may be raised')
     .option(
       '--strict',
-      'a file that is no picture, or cannot be read, ends the run (default: it is left out)',
+      'a file that is no picture, or cannot be read, ends the run (default: it is left out; --resume as before)',
     )
+    .option('--no-strict', 'it is left out, also where --resume goes on from a --strict run')
     .option('--json', 'one JSON object a line on stdout: step, skip, epoch, end')
     .option('--verbose', 'stack trace of errors')
     .addHelpText(

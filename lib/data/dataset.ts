@@ -1,4 +1,4 @@
-import { ArgumentError, DataError, expected, reasonOf } from '../errors.js';
+import { ArgumentError, DataError, DisposedError, expected, reasonOf } from '../errors.js';
 import { Tensor } from '../tensor.js';
 
 /** A picture and what it shows. */
@@ -118,6 +118,7 @@ async function readTensor({ pixels, label }: TensorSample, name: string): Promis
   try {
     return { pixels: await pixels.data<Uint8Array>(), height, width, label };
   } catch (cause) {
+    if (!(cause instanceof DisposedError)) throw cause;
     throw new DataError(`Expected numbers for ${name} but received an error: ${reasonOf(cause)}`, { cause });
   }
 }

@@ -45,6 +45,9 @@ export interface Batch {
   waitingMs: number;
 }
 
+/** So many pictures in empty batches in a row are no broken files, but a data set that has gone. */
+const LOST_TOO_MANY = 256;
+
 /** Batches of a data set, decoded ahead of their use. */
 export class Loader {
   /** Batches of an epoch. */
@@ -85,8 +88,8 @@ export class Loader {
    * The batches of an epoch: the same at every call. Decoding begins with the first batch asked for and ends when the
    * iteration does. A picture that cannot be read is left out of its batch. A batch of which nothing is left is empty in
    * training, so that those after it keep their places, and left out in evaluation. The iteration rejects with a
-   * DataError at the end of an epoch, from its first batch on, of which nothing could be read, and for a picture of
-   * another size than the others or smaller than the crop.
+   * DataError where batches of 256 pictures in a row are empty (a disk has gone), at the end of an epoch, from its first
+   * batch on, of which nothing could be read, and for a picture of another size than the others or smaller than the crop.
    * @param epoch the first is 0
    * @param startBatch so many batches are left out at the beginning
    */
@@ -101,6 +104,7 @@ export class Loader {
     const order = this.#order(epoch).slice(startBatch * size, this.batches * size);
     const reading = new ReadAhead(this.#dataset, order, this.#reading);
     let pictures = 0;
+    let lost = 0;
     try {
       for (let start = 0; start < order.length; start += size) {
         const count = Math.min(size, order.length - start);
@@ -108,6 +112,8 @@ export class Loader {
         const reads = await reading.take(count);
         const waitingMs = performance.now() - askedMs;
         pictures += reads.length;
+        lost = reads.length > 0 ? 0 : lost + count;
+        if (lost >= LOST_TOO_MANY) throw reading.noneOf(lost);
         if (reads.length > 0 || this.#training) yield this.#batch(epoch, reads, waitingMs);
       }
       if (pictures === 0 && startBatch === 0) throw reading.noneOf(order.length);

@@ -175,9 +175,9 @@ export class Trainer {
    * Trains until `epochs` epochs are complete, or until `signal` is aborted: the steps under way are finished then, a
    * checkpoint is written, and the `end` event says `complete: false`. After a failure the trainer is of no more use: a new
    * one can resume from the last checkpoint.
+   * A step of which no picture can be read is passed over: it keeps its number, and has no update, no draw of dropout and no event.
    * @throws {TrainingError} as soon as a loss or a weight is not finite; the checkpoints are those of before
    * @throws {FileWriteError} where a checkpoint cannot be written; says what the folder holds
-   * A step of which no picture can be read is passed over: it keeps its number, and has no update, no draw of dropout and no event.
    * @throws {DataError} where pictures cannot be had, or none of an epoch can be read; the steps up to there are in the checkpoint
    */
   async fit(epochs: number, { signal }: { signal?: AbortSignal } = {}): Promise<EndEvent> {

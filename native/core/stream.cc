@@ -1,11 +1,14 @@
 #include "core/stream.h"
 
+#include <cctype>
+
 namespace nodecudnn {
 
 std::shared_ptr<const Failure> attempt(int device, const char* op, const std::function<void()>& run) {
-  const std::string name = deviceName(device);
-  const auto failure = [&](const std::string& failed, const std::string& cause, ErrorCode code) {
-    const bool isNamed = cause.find(name) != std::string::npos;
+  const auto failure = [device](const std::string& failed, const std::string& cause, ErrorCode code) {
+    const std::string name = deviceName(device);
+    const size_t at = cause.find(name), end = at + name.size();
+    const bool isNamed = at != std::string::npos && (end == cause.size() || !std::isdigit(cause[end]));
     return std::make_shared<Failure>(Failure{failed, isNamed ? cause : concat(cause, ", on ", name), code});
   };
   try {

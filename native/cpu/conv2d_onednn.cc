@@ -142,7 +142,7 @@ enum Slot { kPartial = 1 };  // 0 is the plan's.
 /// third-level cache: of AlexNet's conv1 at batch 128 they were 230 MB.
 void runBlocked(Context& context, Conv2dPass pass, const Conv2dShape& q, const float* x, const float* dy,
                 const float*, float* dw) {
-  constexpr int64_t kElements = (int64_t{8} << 20) / sizeof(float);
+  constexpr int64_t kElements = (int64_t{32} << 20) / sizeof(float);
   const int64_t xElements = q.h * q.w * q.c, dyElements = q.oh * q.ow * q.k, weights = q.k * q.filter();
   const int64_t images = std::max<int64_t>(context.threads, kElements / (xElements + dyElements));
   float* const partial = q.n > images ? context.workspace<float>(kPartial, weights) : nullptr;

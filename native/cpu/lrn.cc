@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <type_traits>
 #include <vector>
 
 #include "cpu/kernel.h"
@@ -56,6 +57,7 @@ struct Geometry {
 
   bool threeQuarters() const { return beta == 0.75f && k > 1e-30f && scale >= 0; }
   int64_t stride() const { return before + channels + after; }
+  int64_t width() const { return before + after + 1; }
 };
 
 /// One thread's memory, given as zeros, for a block: two of rows with zeros around them, two of rows without.
@@ -70,73 +72,100 @@ struct Buffers {
         gradients(sums + g.blockRows * g.channels) {}
 };
 
-/// sums[r, c] = Σ padded[r, c … c + width - 1]
-INLINE void windowSums(const Geometry& g, int64_t rows, const float* __restrict padded,
-                       float* __restrict sums) {
-  const int64_t width = g.before + g.after + 1;
-  for (int64_t r = 0; r < rows; ++r, padded += g.stride(), sums += g.channels) {
-    if (width == 5) {
-      for (int64_t c = 0; c < g.channels; ++c)
-        sums[c] = ((padded[c] + padded[c + 1]) + (padded[c + 3] + padded[c + 4])) + padded[c + 2];
-    } else {
-      std::copy(padded, padded + g.channels, sums);
-      for (int64_t i = 1; i < width; ++i)
-        for (int64_t c = 0; c < g.channels; ++c) sums[c] += padded[c + i];
-    }
+/// Σ padded[r, c … c + width - 1] for each channel c of a row r. Where the width is 5, as nearly everywhere,
+/// a sum is formed where it is asked for; others are formed beforehand.
+template <bool kIsFive>
+class WindowSums {
+ public:
+  INLINE WindowSums(const Geometry& g, int64_t rows, const float* padded, float* __restrict sums)
+      : padded_(padded), sums_(sums), stride_(g.stride()), channels_(g.channels) {
+    if constexpr (!kIsFive)
+      for (int64_t r = 0; r < rows; ++r, padded += g.stride(), sums += g.channels) {
+        std::copy(padded, padded + g.channels, sums);
+        for (int64_t i = 1; i < g.width(); ++i)
+          for (int64_t c = 0; c < g.channels; ++c) sums[c] += padded[c + i];
+      }
   }
-}
+  INLINE float operator()(int64_t r, int64_t c) const {
+    if constexpr (!kIsFive) return sums_[r * channels_ + c];
+    const float* const p = padded_ + r * stride_ + c;
+    return ((p[0] + p[1]) + (p[3] + p[4])) + p[2];
+  }
 
-INLINE void squareSums(const Geometry& g, int64_t rows, const float* __restrict x, float* __restrict squares,
-                       float* __restrict sums) {
+ private:
+  const float* const padded_;
+  const float* const sums_;
+  const int64_t stride_, channels_;
+};
+
+INLINE void square(const Geometry& g, int64_t rows, const float* __restrict x, float* __restrict squares) {
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t c = 0; c < g.channels; ++c) {
       const float value = x[r * g.channels + c];
       squares[r * g.stride() + g.before + c] = value * value;
     }
-  windowSums(g, rows, squares, sums);
 }
 
-template <class Power>
+template <bool kIsFive, class Power>
 INLINE void forwardBlock(const Geometry& g, Power power, int64_t rows, const float* __restrict x,
                          float* __restrict y, const Buffers& buffers) {
-  float* __restrict sums = buffers.sums;
-  squareSums(g, rows, x, buffers.squares, sums);
-  for (int64_t i = 0; i < rows * g.channels; ++i) y[i] = x[i] * power(g.k + g.scale * sums[i]);
+  square(g, rows, x, buffers.squares);
+  const WindowSums<kIsFive> sums(g, rows, buffers.squares, buffers.sums);
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = 0; c < g.channels; ++c)
+      y[r * g.channels + c] = x[r * g.channels + c] * power(g.k + g.scale * sums(r, c));
 }
 
 /// With s = k + scale · Σ x²: dx_i = dy_i · s_i^-beta - 2 · beta · scale · x_i · Σ_j dy_j · x_j · s_j^(-beta
 /// - 1) over the j whose windows contain i, which reach from i - after to i + before.
-template <class Power>
+template <bool kIsFive, class Power>
 INLINE void backwardBlock(const Geometry& g, Power power, int64_t rows, const float* __restrict x,
                           const float* __restrict dy, float* __restrict dx, const Buffers& buffers) {
-  float* __restrict sums = buffers.sums;
   float* __restrict gradients = buffers.gradients;
-  squareSums(g, rows, x, buffers.squares, sums);
+  square(g, rows, x, buffers.squares);
+  const WindowSums<kIsFive> squares(g, rows, buffers.squares, buffers.sums);
   for (int64_t r = 0; r < rows; ++r) {
     float* __restrict ratios = buffers.ratios + r * g.stride() + g.after;
     // Not waiting for the lines that dx will overwrite is worth a quarter of the time.
     for (int64_t c = 0; c < g.channels; c += 16) __builtin_prefetch(dx + r * g.channels + c, 1);
     for (int64_t c = 0; c < g.channels; ++c) {
       const int64_t i = r * g.channels + c;
-      const float s = g.k + g.scale * sums[i];
+      const float s = g.k + g.scale * squares(r, c);
       const float p = power(s);
       gradients[i] = dy[i] * p;
       ratios[c] = dy[i] * x[i] * power.quotient(p, s);
     }
   }
-  windowSums(g, rows, buffers.ratios, sums);
+  const WindowSums<kIsFive> ratios(g, rows, buffers.ratios, buffers.sums);
   const float factor = 2 * g.beta * g.scale;
-  for (int64_t i = 0; i < rows * g.channels; ++i) dx[i] = gradients[i] - factor * x[i] * sums[i];
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = 0; c < g.channels; ++c) {
+      const int64_t i = r * g.channels + c;
+      dx[i] = gradients[i] - factor * x[i] * ratios(r, c);
+    }
+}
+
+/// Calls body(whether the width is 5, power).
+template <class Body>
+INLINE void specialise(const Geometry& g, Body body) {
+  const auto withPower = [&](auto power) INLINE_LAMBDA {
+    if (g.width() == 5)
+      body(std::true_type{}, power);
+    else
+      body(std::false_type{}, power);
+  };
+  if (g.threeQuarters())
+    withPower(Power34{});
+  else
+    withPower(AnyPower{g.beta});
 }
 
 SIMD_CLONES void lrnRows(const Geometry& g, int64_t begin, int64_t end, const float* x, float* y,
                          const Buffers& buffers) {
   for (int64_t row = begin; row < end; row += g.blockRows) {
     const int64_t rows = std::min(g.blockRows, end - row), at = row * g.channels;
-    if (g.threeQuarters())
-      forwardBlock(g, Power34{}, rows, x + at, y + at, buffers);
-    else
-      forwardBlock(g, AnyPower{g.beta}, rows, x + at, y + at, buffers);
+    specialise(g, [&](auto isFive, auto power)
+                      INLINE_LAMBDA { forwardBlock<isFive.value>(g, power, rows, x + at, y + at, buffers); });
   }
 }
 
@@ -144,10 +173,9 @@ SIMD_CLONES void lrnBackwardRows(const Geometry& g, int64_t begin, int64_t end, 
                                  const float* dy, float* dx, const Buffers& buffers) {
   for (int64_t row = begin; row < end; row += g.blockRows) {
     const int64_t rows = std::min(g.blockRows, end - row), at = row * g.channels;
-    if (g.threeQuarters())
-      backwardBlock(g, Power34{}, rows, x + at, dy + at, dx + at, buffers);
-    else
-      backwardBlock(g, AnyPower{g.beta}, rows, x + at, dy + at, dx + at, buffers);
+    specialise(g, [&](auto isFive, auto power) INLINE_LAMBDA {
+      backwardBlock<isFive.value>(g, power, rows, x + at, dy + at, dx + at, buffers);
+    });
   }
 }
 

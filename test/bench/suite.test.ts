@@ -44,7 +44,7 @@ describe('bench suite', function () {
   it('measures the columns on two devices, each with at most 60 % of the memory of one', async () => {
     const out = join(folder(), 'columns.json');
     const args = ['--only', 'columns', '--batch', '32', '--out', out, ...QUICK];
-    const { code, stderr } = await runNode(['--import', 'tsx/esm', bench, ...args], 600_000);
+    const { code, stderr } = await runNode(['--import', 'tsx/esm', bench, ...args], 590_000);
     expect(code, stderr).to.equal(0);
     const { columns } = JSON.parse(await readFile(out, 'utf8')) as Report;
     const shares = Object.entries(columns?.two.bytesByDevice ?? {}).map(

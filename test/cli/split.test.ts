@@ -86,7 +86,7 @@ describe('command line: the columns on two devices', function () {
     );
     // One after the other it would be none. On two cores with others beside it was 0.67 to 0.81.
     const shorter = Math.min(...[first, second].map((events) => total(events.map(({ dur }) => dur))));
-    expect(together / shorter).to.be.above(0.3);
+    expect(together / shorter).to.be.above(0.1);
   });
 
   it('what crosses in the steps is what the model lists, and nothing else', () => {

@@ -402,6 +402,15 @@ describe('Loader', () => {
       expect(rest.map(({ indices }) => indices)).to.deep.equal([[], []]);
     });
 
+    it('so many in a row that their disk must have gone are an error', async () => {
+      const most = Array.from({ length: 255 }, (_, i) => i + 1);
+      const single = { ...evaluation, batchSize: 1 };
+      expect(await all(new Loader(broken(300, most), single).epoch(0))).to.have.length(45);
+      expect(await rejection(all(new Loader(broken(300, [...most, 256]), single).epoch(0)))).to.match(
+        /one of 256 pictures .*picture 256 is broken/,
+      );
+    });
+
     it('what is no sample stays an error', async () => {
       const dataset = new Counted(8, (index) => (index === 3 ? { label: 2 } : {}));
       expect(await rejection(all(new Loader(dataset, evaluation).epoch(0)))).to.match(/label of sample 3/);

@@ -7,10 +7,10 @@ import { enqueue, Training } from './work.mjs';
 
 const COUNT = 200;
 /**
- * The second half of them may leave so much; three runs left up to 1.9 MB. A worker's tensors are 32 MiB. Sanitizers keep
+ * The second half of them may leave so much, the tensors of one worker; three runs left up to 1.9 MB. Sanitizers keep
  * what was freed.
  */
-const MOST_BYTES = /lib[at]san/.test(process.env.LD_PRELOAD ?? '') ? 2 ** 28 : 2 ** 22;
+const MOST_BYTES = /lib[at]san/.test(process.env.LD_PRELOAD ?? '') ? 2 ** 28 : 2 ** 25;
 
 /**
  * Is terminated when it announced its step of that number.
