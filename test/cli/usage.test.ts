@@ -153,6 +153,7 @@ describe('command line: doctor', () => {
       'driver',
       'cudnn',
       'devices',
+      'pairs',
     );
   });
 
