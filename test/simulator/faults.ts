@@ -203,6 +203,9 @@ async function failStep(
         problems.push(`${name} cannot be read: ${read.reason}`);
       continue;
     }
+    // The other device goes on with what it had of the lost one, which is nothing: an error told of it, and training
+    // that meets one saves no weights.
+    if (phase === 'two devices' && fault === 'DeviceLost' && errors.length > 0) continue;
     const [old, changed] = [step, step + 1].map((at) => isSame(read.value, wanted.reads[at]?.[i]));
     if (errors.length === 0 ? !changed : !old && !changed) problems.push(`${name} has other numbers`);
     if (old === changed) continue; // Both: it has no gradient.
