@@ -81,7 +81,7 @@ struct Chunk {
 };
 
 /// The tiles [begin, end), kMatrix applied to both of their dimensions. `zeros` are as many as channels.
-template <class Algorithm, const auto& kMatrix>
+template <int kFloats, class Algorithm, const auto& kMatrix>
 INLINE void readTiles(const Tiling& t, const Images& images, const float* data, const float* zeros,
                       int64_t begin, int64_t end, const Chunk& chunk) {
   constexpr int kPoints = Algorithm::kT * Algorithm::kT, kSize = std::size(kMatrix.at[0]);
@@ -89,36 +89,40 @@ INLINE void readTiles(const Tiling& t, const Images& images, const float* data, 
   for (int64_t tile = begin; tile < end; ++tile) {
     locate<Algorithm::kM, kSize>(t, images, tile, data, zeros, pixels);
     float* const to = chunk.data + (tile - begin) * chunk.channels;
-    forChannels(chunk.channels, [&](int64_t i, auto type) INLINE_LAMBDA {
-      typename decltype(type)::Value in[kSize * kSize], out[kPoints];
-      unroll<kSize * kSize>([&](auto p) INLINE_LAMBDA { load(pixels[p] + i, in[p]); });
+    forChannels<kFloats>(chunk.channels, [&](int64_t i, auto floats) INLINE_LAMBDA {
+      using Value = typename Vector<floats>::Value;
+      Value in[kSize * kSize], out[kPoints];
+      unroll<kSize * kSize>([&](auto p) INLINE_LAMBDA { load<floats>(pixels[p] + i, in[p]); });
       toPoints2d<kMatrix>(in, out);
-      unroll<kPoints>([&](auto p) INLINE_LAMBDA { store(out[p], to + p * chunk.step + i); });
+      unroll<kPoints>([&](auto p) INLINE_LAMBDA { store<floats>(out[p], to + p * chunk.step + i); });
     });
   }
 }
 
 /// V = Bᵀ d B
-SIMD_CLONES void transformInput(const Tiling& t, const float* x, const float* zeros, int64_t begin,
-                                int64_t end, const Chunk& v) {
+template <int kFloats>
+INLINE void transformInput(const Tiling& t, const float* x, const float* zeros, int64_t begin, int64_t end,
+                           const Chunk& v) {
   withAlgorithm(t, [&](auto algorithm) INLINE_LAMBDA {
     using A = decltype(algorithm);
-    readTiles<A, A::kB>(t, t.x, x, zeros, begin, end, v);
+    readTiles<kFloats, A, A::kB>(t, t.x, x, zeros, begin, end, v);
   });
 }
 
 /// dM = A dY Aᵀ
-SIMD_CLONES void transformGradient(const Tiling& t, const float* dy, const float* zeros, int64_t begin,
-                                   int64_t end, const Chunk& m) {
+template <int kFloats>
+INLINE void transformGradient(const Tiling& t, const float* dy, const float* zeros, int64_t begin,
+                              int64_t end, const Chunk& m) {
   withAlgorithm(t, [&](auto algorithm) INLINE_LAMBDA {
     using A = decltype(algorithm);
-    readTiles<A, A::kA>(t, t.y, dy, zeros, begin, end, m);
+    readTiles<kFloats, A, A::kA>(t, t.y, dy, zeros, begin, end, m);
   });
 }
 
 /// Y = Aᵀ M A of the tiles [begin, end), with bias and ReLU. `nowhere` takes what lies outside of the image.
-SIMD_CLONES void transformOutput(const Tiling& t, const Chunk& m, int64_t begin, int64_t end,
-                                 const float* bias, bool relu, float* nowhere, float* y) {
+template <int kFloats>
+INLINE void transformOutput(const Tiling& t, const Chunk& m, int64_t begin, int64_t end, const float* bias,
+                            bool relu, float* nowhere, float* y) {
   withAlgorithm(t, [&](auto algorithm) INLINE_LAMBDA {
     using A = decltype(algorithm);
     constexpr int kPoints = A::kT * A::kT, kOutputs = A::kM * A::kM;
@@ -126,15 +130,16 @@ SIMD_CLONES void transformOutput(const Tiling& t, const Chunk& m, int64_t begin,
     for (int64_t tile = begin; tile < end; ++tile) {
       locate<A::kM, A::kM>(t, t.y, tile, y, nowhere, pixels);
       const float* const from = m.data + (tile - begin) * m.channels;
-      forChannels(m.channels, [&](int64_t i, auto type) INLINE_LAMBDA {
-        typename decltype(type)::Value in[kPoints], out[kOutputs], shift{};
-        unroll<kPoints>([&](auto p) INLINE_LAMBDA { load(from + p * m.step + i, in[p]); });
+      forChannels<kFloats>(m.channels, [&](int64_t i, auto floats) INLINE_LAMBDA {
+        using Value = typename Vector<floats>::Value;
+        Value in[kPoints], out[kOutputs], shift{};
+        unroll<kPoints>([&](auto p) INLINE_LAMBDA { load<floats>(from + p * m.step + i, in[p]); });
         fromPoints2d<A::kA>(in, out);
-        if (bias != nullptr) load(bias + i, shift);
+        if (bias != nullptr) load<floats>(bias + i, shift);
         unroll<kOutputs>([&](auto p) INLINE_LAMBDA {
           out[p] += shift;
           if (relu) out[p] = out[p] < 0 ? 0 : out[p];
-          store(out[p], pixels[p] + i);
+          store<floats>(out[p], pixels[p] + i);
         });
       });
     }
@@ -143,8 +148,9 @@ SIMD_CLONES void transformOutput(const Tiling& t, const Chunk& m, int64_t begin,
 
 /// U[point][group][input channel][output channel] = G g Gᵀ for input channels [begin, end), counted over the
 /// groups. The data gradient's input is dy, and its filters are turned by half a turn.
-SIMD_CLONES void transformFilters(const Tiling& t, Conv2dPass pass, const float* w, int64_t begin,
-                                  int64_t end, float* u) {
+template <int kFloats>
+INLINE void transformFilters(const Tiling& t, Conv2dPass pass, const float* w, int64_t begin, int64_t end,
+                             float* u) {
   const bool turned = pass == Conv2dPass::Data;
   const int64_t size = t.kernel * t.kernel, inputs = t.groupC(), outputs = t.groupK();
   // In w[filters][kernel][kernel][channels of a group].
@@ -155,38 +161,43 @@ SIMD_CLONES void transformFilters(const Tiling& t, Conv2dPass pass, const float*
     constexpr int kPoints = A::kT * A::kT, kSize = A::kR * A::kR;
     for (int64_t row = begin; row < end; ++row) {
       const float* const from = w + row / inputs * inputs * outputs * size + row % inputs * inputStep;
-      forChannels(outputs, [&](int64_t i, auto type) INLINE_LAMBDA {
-        typename decltype(type)::Value in[kSize]{}, out[kPoints];
+      forChannels<kFloats>(outputs, [&](int64_t i, auto floats) INLINE_LAMBDA {
+        using Value = typename Vector<floats>::Value;
+        Value in[kSize]{}, out[kPoints];
         unroll<kSize>([&](auto p) INLINE_LAMBDA {
-          gather(from + i * outputStep + (turned ? kSize - 1 - p : +p) * pixelStep, outputStep, in[p]);
+          gather<floats>(from + i * outputStep + (turned ? kSize - 1 - p : +p) * pixelStep, outputStep,
+                         in[p]);
         });
         toPoints2d<A::kG>(in, out);
-        unroll<kPoints>([&](auto p)
-                            INLINE_LAMBDA { store(out[p], u + (p * t.x.channels + row) * outputs + i); });
+        unroll<kPoints>(
+            [&](auto p) INLINE_LAMBDA { store<floats>(out[p], u + (p * t.x.channels + row) * outputs + i); });
       });
     }
   });
 }
 
 /// dg = Gᵀ dU G of the filters [begin, end), dU[part][point][filter][input channel] summed over the parts.
-SIMD_CLONES void transformFilterGradient(const Tiling& t, const float* du, int64_t parts, int64_t begin,
-                                         int64_t end, float* dw) {
+template <int kFloats>
+INLINE void transformFilterGradient(const Tiling& t, const float* du, int64_t parts, int64_t begin,
+                                    int64_t end, float* dw) {
   withAlgorithm(t, [&](auto algorithm) INLINE_LAMBDA {
     using A = decltype(algorithm);
     constexpr int kPoints = A::kT * A::kT, kSize = A::kR * A::kR;
     for (int64_t row = begin; row < end; ++row)
-      forChannels(t.groupC(), [&](int64_t i, auto type) INLINE_LAMBDA {
-        typename decltype(type)::Value in[kPoints], out[kSize], other;
+      forChannels<kFloats>(t.groupC(), [&](int64_t i, auto floats) INLINE_LAMBDA {
+        using Value = typename Vector<floats>::Value;
+        Value in[kPoints], out[kSize], other;
         unroll<kPoints>([&](auto p) INLINE_LAMBDA {
           const float* const from = du + (p * t.y.channels + row) * t.groupC() + i;
-          load(from, in[p]);
+          load<floats>(from, in[p]);
           for (int64_t part = 1; part < parts; ++part) {
-            load(from + part * t.filters(), other);
+            load<floats>(from + part * t.filters(), other);
             in[p] += other;
           }
         });
         fromPoints2d<A::kG>(in, out);
-        unroll<kSize>([&](auto p) INLINE_LAMBDA { store(out[p], dw + (row * kSize + p) * t.groupC() + i); });
+        unroll<kSize>([&](auto p)
+                          INLINE_LAMBDA { store<floats>(out[p], dw + (row * kSize + p) * t.groupC() + i); });
       });
   });
 }
@@ -266,17 +277,23 @@ void forProducts(const Tiling& t, Multiply multiply) {
 void forward(Context& context, Conv2dPass pass, const Tiling& t, const float* x, const float* w,
              const float* bias, bool relu, float* y) {
   float* const u = context.workspace<float>(kFilters, t.filters());
-  parallelFor(context.threads, t.x.channels, 1,
-              [&](int64_t begin, int64_t end) { transformFilters(t, pass, w, begin, end, u); });
+  parallelFor(context.threads, t.x.channels, 1, [&](int64_t begin, int64_t end) {
+    forIsa(context.isa,
+           [&](auto floats) INLINE_LAMBDA { transformFilters<floats>(t, pass, w, begin, end, u); });
+  });
   const int64_t c = t.groupC(), k = t.groupK();
   Chunks(context, t, context.threads).forEach([&](const Chunks::Work& work) {
     const Chunk &v = work.v, &m = work.m;
-    transformInput(t, x, work.zeros, work.begin, work.end, v);
+    forIsa(context.isa, [&](auto floats) INLINE_LAMBDA {
+      transformInput<floats>(t, x, work.zeros, work.begin, work.end, v);
+    });
     forProducts(t, [&](int64_t point, int64_t group) {
       gemm(false, false, work.end - work.begin, k, c, v.data + point * v.step + group * c, v.channels,
            u + (point * t.groups + group) * c * k, k, 0, m.data + point * m.step + group * k, m.channels);
     });
-    transformOutput(t, m, work.begin, work.end, bias, relu, work.nowhere, y);
+    forIsa(context.isa, [&](auto floats) INLINE_LAMBDA {
+      transformOutput<floats>(t, m, work.begin, work.end, bias, relu, work.nowhere, y);
+    });
   });
 }
 
@@ -288,8 +305,12 @@ void backwardFilter(Context& context, const Tiling& t, const float* x, const flo
   chunks.forEach([&](const Chunks::Work& work) {
     const Chunk &v = work.v, &m = work.m;
     float* const sums = du + work.part * t.filters();
-    transformInput(t, x, work.zeros, work.begin, work.end, v);
-    transformGradient(t, dy, work.zeros, work.begin, work.end, m);
+    forIsa(context.isa, [&](auto floats) INLINE_LAMBDA {
+      transformInput<floats>(t, x, work.zeros, work.begin, work.end, v);
+    });
+    forIsa(context.isa, [&](auto floats) INLINE_LAMBDA {
+      transformGradient<floats>(t, dy, work.zeros, work.begin, work.end, m);
+    });
     forProducts(t, [&](int64_t point, int64_t group) {
       gemm(true, false, k, c, work.end - work.begin, m.data + point * m.step + group * k, m.channels,
            v.data + point * v.step + group * c, v.channels, work.isFirst ? 0 : 1,
@@ -297,7 +318,9 @@ void backwardFilter(Context& context, const Tiling& t, const float* x, const flo
     });
   });
   parallelFor(context.threads, t.y.channels, 1, [&](int64_t begin, int64_t end) {
-    transformFilterGradient(t, du, chunks.parts(), begin, end, dw);
+    forIsa(context.isa, [&](auto floats) INLINE_LAMBDA {
+      transformFilterGradient<floats>(t, du, chunks.parts(), begin, end, dw);
+    });
   });
 }
 

@@ -28,31 +28,42 @@
 /// the tiles of all images, dg = Gᵀ dU G.
 namespace nodecudnn::winograd {
 
-typedef float Eight __attribute__((vector_size(32)));
-typedef float EightAt __attribute__((vector_size(32), aligned(4), may_alias));
-
-INLINE void load(const float* from, Eight& value) { value = *reinterpret_cast<const EightAt*>(from); }
-INLINE void load(const float* from, float& value) { value = *from; }
-INLINE void store(const Eight& value, float* to) { *reinterpret_cast<EightAt*>(to) = value; }
-INLINE void store(const float& value, float* to) { *to = value; }
-/// Elements that are `step` apart.
-INLINE void gather(const float* from, int64_t step, Eight& value) {
-  value = Eight{from[0],        from[step],     from[2 * step], from[3 * step],
-                from[4 * step], from[5 * step], from[6 * step], from[7 * step]};
-}
-INLINE void gather(const float* from, int64_t, float& value) { value = *from; }
-
-template <class T>
-struct Type {
-  using Value = T;
+/// The floats of a register, which need no alignment in memory.
+template <int kFloats>
+struct Vector {
+  typedef float Value __attribute__((vector_size(kFloats * sizeof(float))));
+  typedef float At __attribute__((vector_size(kFloats * sizeof(float)), aligned(sizeof(float)), may_alias));
+};
+template <>
+struct Vector<1> {
+  using Value = float;
+  using At = float;
 };
 
-/// Calls visit(i, Type<Value>) for the channels from i on that one Value holds: eight, or one of the last.
-template <class Visit>
+template <int kFloats>
+INLINE void load(const float* from, typename Vector<kFloats>::Value& value) {
+  value = *reinterpret_cast<const typename Vector<kFloats>::At*>(from);
+}
+template <int kFloats>
+INLINE void store(const typename Vector<kFloats>::Value& value, float* to) {
+  *reinterpret_cast<typename Vector<kFloats>::At*>(to) = value;
+}
+/// Elements that are `step` apart.
+template <int kFloats>
+INLINE void gather(const float* from, int64_t step, typename Vector<kFloats>::Value& value) {
+  if constexpr (kFloats == 1)
+    value = *from;
+  else
+    for (int i = 0; i < kFloats; ++i) value[i] = from[i * step];
+}
+
+/// Calls visit(i, the number of channels) for the channels from i on that are worked on together: as many as
+/// a register of kFloats holds, or one of the last.
+template <int kFloats, class Visit>
 INLINE void forChannels(int64_t channels, Visit visit) {
   int64_t i = 0;
-  for (; i + 8 <= channels; i += 8) visit(i, Type<Eight>{});
-  for (; i < channels; ++i) visit(i, Type<float>{});
+  for (; i + kFloats <= channels; i += kFloats) visit(i, std::integral_constant<int, kFloats>{});
+  for (; i < channels; ++i) visit(i, std::integral_constant<int, 1>{});
 }
 
 /// A row for each point: 0 if they are even in number, p, -p, …, ∞. Since those of p and -p differ in the
