@@ -245,6 +245,8 @@ export function newSettings(
 export function devicesOf({ device, devices }: TrainOptions): string | undefined {
   if (device !== undefined && devices !== undefined)
     throw new ArgumentError('--devices goes without --device: it names both');
+  if (devices !== undefined && !devices.includes(','))
+    throw new ArgumentError(expected('two, with a comma between,', '--devices', devices));
   return devices ?? device;
 }
 

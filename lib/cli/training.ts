@@ -62,7 +62,6 @@ export async function runTraining(given: TrainOptions): Promise<void> {
 
 async function start(given: TrainOptions): Promise<void> {
   const { json = false, strict = false } = given;
-  const tell = teller(json);
   const folders = foldersOf(await withOwnValidation(given));
   openDevices(devicesOf(given) ?? 'cpu', given);
   await using from = given.from === undefined ? undefined : await ModelFile.open(given.from);
@@ -97,7 +96,6 @@ async function start(given: TrainOptions): Promise<void> {
   const pictures = { trainPictures: length, valPictures: data.validation.length, classes };
   const settings = newSettings(given, folders, pictures, model, colourNoise);
   const out = await writableFolder(given.out ?? (folders === null ? SHAPES : PHOTOS).out);
-  if (await exists(join(out, 'last.safetensors'))) tell(`The checkpoints in ${out} will be replaced`);
   await run({
     settings,
     data,
@@ -166,6 +164,8 @@ async function run({ settings, data, out, json, ...given }: Run): Promise<void> 
     ...settings.convolutions,
   });
   using model = new AlexNet({ classes: data.train.classes.length, preset, init, seed, dropout, devices });
+  if (checkpoint === undefined && (await exists(join(out, 'last.safetensors'))))
+    teller(json)(`The checkpoints in ${out} will be replaced`);
   if (start !== undefined) await start.loadWeights(model, { lastLayer: hasClasses(start, data.train) });
   for (const [name, parameter] of model.namedParameters())
     parameter.requiresGrad = !settings.freeze.some((layer) => name.startsWith(`${layer}.`));

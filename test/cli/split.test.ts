@@ -131,6 +131,7 @@ describe('command line: the columns on two devices', function () {
       ['--devices', 'cpu:0,cpu:0'],
       /Expected each device once for devices but received "cpu:0, cpu:0"/,
     ],
+    ['one device', ['--devices', 'cpu:0'], /Expected two, with a comma between, for --devices/],
     [
       'three devices',
       ['--devices', 'cpu:0,cpu:1,cpu:2'],
@@ -157,8 +158,10 @@ describe('command line: the columns on two devices', function () {
       /Expected one of two columns, such as paper, for two devices for preset/,
     ],
   ] as const) {
-    it(`train refuses ${name}`, async () => {
-      expectError(await train(...args, '--out', at('refused')), 1, message);
+    it(`train refuses ${name}, before it tells that checkpoints will be replaced`, async () => {
+      const refused = await train(...args, '--out', at('two'));
+      expectError(refused, 1, message);
+      expect(refused.stdout + refused.stderr).to.not.include('will be replaced');
     });
   }
 });
