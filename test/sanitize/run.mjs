@@ -97,7 +97,8 @@ function addon(sanitize, library, files, env) {
     CXX: 'g++',
     NODE_CUDNN_WERROR: '', // instrumented code draws warnings of its own
     CXXFLAGS: sanitize,
-    LDFLAGS: /-fsanitize=\S+/.exec(sanitize)?.[0],
+    // Node exports std::shared_ptr's code, not instrumented, which would count the addon's references unseen.
+    LDFLAGS: `${/-fsanitize=\S+/.exec(sanitize)?.[0]} -Wl,-Bsymbolic-functions`,
   });
   const runtime = spawnSync('g++', [`-print-file-name=${library}`], { encoding: 'utf8' }).stdout.trim();
   const passedOver = PASSED_OVER.map((title) => title.replaceAll(/[().]/g, '\\$&')).join('|');
