@@ -80,18 +80,24 @@ struct Chunk {
   static int64_t stepOf(int64_t tiles, int64_t channels) { return (tiles * channels + 15) / 16 * 16 + 16; }
 };
 
-/// The tiles [begin, end), kMatrix applied to both of their dimensions. `zeros` are as many as channels.
+/// The tiles [begin, end), kMatrix applied to both of their dimensions. `zeros` are as many as channels. What
+/// the next tile has and this one has not is prefetched: hardware does not see so many rows coming.
 template <int kFloats, class Algorithm, const auto& kMatrix>
 INLINE void readTiles(const Tiling& t, const Images& images, const float* data, const float* zeros,
                       int64_t begin, int64_t end, const Chunk& chunk) {
   constexpr int kPoints = Algorithm::kT * Algorithm::kT, kSize = std::size(kMatrix.at[0]);
-  const float* pixels[kSize * kSize];
+  const float *pixels[kSize * kSize], *next[kSize * kSize];
   for (int64_t tile = begin; tile < end; ++tile) {
     locate<Algorithm::kM, kSize>(t, images, tile, data, zeros, pixels);
+    locate<Algorithm::kM, kSize>(t, images, std::min(tile + 1, end - 1), data, zeros, next);
     float* const to = chunk.data + (tile - begin) * chunk.channels;
     forChannels<kFloats>(chunk.channels, [&](int64_t i, auto floats) INLINE_LAMBDA {
       using Value = typename Vector<floats>::Value;
       Value in[kSize * kSize], out[kPoints];
+      unroll<kSize * kSize>([&](auto p) INLINE_LAMBDA {
+        constexpr bool kIsNew = p % kSize >= kSize - Algorithm::kM;
+        if constexpr (kIsNew) __builtin_prefetch(next[p] + i, 0, 2);
+      });
       unroll<kSize * kSize>([&](auto p) INLINE_LAMBDA { load<floats>(pixels[p] + i, in[p]); });
       toPoints2d<kMatrix>(in, out);
       unroll<kPoints>([&](auto p) INLINE_LAMBDA { store<floats>(out[p], to + p * chunk.step + i); });
@@ -126,13 +132,15 @@ INLINE void transformOutput(const Tiling& t, const Chunk& m, int64_t begin, int6
   withAlgorithm(t, [&](auto algorithm) INLINE_LAMBDA {
     using A = decltype(algorithm);
     constexpr int kPoints = A::kT * A::kT, kOutputs = A::kM * A::kM;
-    float* pixels[kOutputs];
+    float *pixels[kOutputs], *next[kOutputs];
     for (int64_t tile = begin; tile < end; ++tile) {
       locate<A::kM, A::kM>(t, t.y, tile, y, nowhere, pixels);
+      locate<A::kM, A::kM>(t, t.y, std::min(tile + 1, end - 1), y, nowhere, next);
       const float* const from = m.data + (tile - begin) * m.channels;
       forChannels<kFloats>(m.channels, [&](int64_t i, auto floats) INLINE_LAMBDA {
         using Value = typename Vector<floats>::Value;
         Value in[kPoints], out[kOutputs], shift{};
+        unroll<kOutputs>([&](auto p) INLINE_LAMBDA { __builtin_prefetch(next[p] + i, 1); });
         unroll<kPoints>([&](auto p) INLINE_LAMBDA { load<floats>(from + p * m.step + i, in[p]); });
         fromPoints2d<A::kA>(in, out);
         if (bias != nullptr) load<floats>(bias + i, shift);

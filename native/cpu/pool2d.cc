@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstring>
 #include <type_traits>
 
 #include "cpu/kernel.h"
@@ -27,7 +28,9 @@ struct One {
 };
 
 INLINE void broadcast(int32_t value, Eight::Ints& all) {
-  all = Eight::Ints{value, value, value, value, value, value, value, value};
+  int32_t values[8];  // From a list of eight GCC inserts them one by one.
+  for (int32_t& each : values) each = value;
+  std::memcpy(&all, values, sizeof all);
 }
 INLINE void broadcast(int32_t value, One::Ints& all) { all = value; }
 
@@ -129,6 +132,15 @@ INLINE Index* shifted(Index* index, int64_t offset) {
     return index + offset;
 }
 
+/// 32 channels of what the window below has and this one has not: hardware does not see two rows coming at
+/// once.
+INLINE void prefetchBelow(const Pool& pool, const Window& window, const float* x) {
+  const float* below = x + window.rows * window.rowStep;
+  for (int64_t r = 0; r < std::min(pool.p.strideH, pool.p.kernelH); ++r, below += window.rowStep)
+    for (int64_t c = 0; c < std::min(pool.p.strideW, pool.p.kernelW); ++c)
+      for (int64_t line = 0; line < 32; line += 16) __builtin_prefetch(below + c * window.step + line);
+}
+
 template <class Index>
 INLINE void poolRows(const Pool& pool, int64_t begin, int64_t end, const float* x, float* y, Index* index) {
   const MaxPool2dParams& p = pool.p;
@@ -149,8 +161,10 @@ INLINE void poolRows(const Pool& pool, int64_t begin, int64_t end, const float* 
       const float* from = x + ((image * pool.height + firstRow) * pool.width + first) * channels;
       const int64_t at = (row * pool.outWidth + column) * channels;
       int64_t c = 0;
-      for (; c + 32 <= channels; c += 32)
+      for (; c + 32 <= channels; c += 32) {
+        prefetchBelow(pool, window, from + c);
         maxOver<Eight, 4>(window, from + c, y + at + c, shifted(index, at + c));
+      }
       for (; c + 8 <= channels; c += 8)
         maxOver<Eight, 1>(window, from + c, y + at + c, shifted(index, at + c));
       for (; c < channels; ++c) maxOver<One, 1>(window, from + c, y + at + c, shifted(index, at + c));
@@ -184,7 +198,11 @@ INLINE void poolBackwardRows(const Pool& pool, int64_t begin, int64_t end, const
       const int64_t from = ((image * pool.outHeight + firstRow) * pool.outWidth + first) * channels;
       float* to = dx + (row * pool.width + column) * channels;
       int64_t c = 0;
-      for (; c + 32 <= channels; c += 32) sumOver<Eight, 4>(window, dy + from + c, index + from + c, to + c);
+      for (; c + 32 <= channels; c += 32) {
+        for (int64_t line = 0; line < 32; line += 16)  // Not to wait for the lines that dx will overwrite.
+          __builtin_prefetch(to + 4 * channels + c + line, 1);
+        sumOver<Eight, 4>(window, dy + from + c, index + from + c, to + c);
+      }
       for (; c + 8 <= channels; c += 8) sumOver<Eight, 1>(window, dy + from + c, index + from + c, to + c);
       for (; c < channels; ++c) sumOver<One, 1>(window, dy + from + c, index + from + c, to + c);
     }
