@@ -245,8 +245,10 @@ export function newSettings(
 export function devicesOf({ device, devices }: TrainOptions): string | undefined {
   if (device !== undefined && devices !== undefined)
     throw new ArgumentError('--devices goes without --device: it names both');
-  if (devices !== undefined && !devices.includes(','))
+  if (devices !== undefined && devices.split(',').length !== 2)
     throw new ArgumentError(expected('two, with a comma between,', '--devices', devices));
+  if (device?.includes(','))
+    throw new ArgumentError(expected('one, as --devices takes two,', '--device', device));
   return devices ?? device;
 }
 

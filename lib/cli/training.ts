@@ -164,8 +164,6 @@ async function run({ settings, data, out, json, ...given }: Run): Promise<void> 
     ...settings.convolutions,
   });
   using model = new AlexNet({ classes: data.train.classes.length, preset, init, seed, dropout, devices });
-  if (checkpoint === undefined && (await exists(join(out, 'last.safetensors'))))
-    teller(json)(`The checkpoints in ${out} will be replaced`);
   if (start !== undefined) await start.loadWeights(model, { lastLayer: hasClasses(start, data.train) });
   for (const [name, parameter] of model.namedParameters())
     parameter.requiresGrad = !settings.freeze.some((layer) => name.startsWith(`${layer}.`));
@@ -211,6 +209,8 @@ async function run({ settings, data, out, json, ...given }: Run): Promise<void> 
     if (start !== undefined) for (const line of describeStart(start, data.train, settings)) say(line);
     if (trainer.epoch < epochs)
       recorder = await Recorder.open({ out, model, classes: data.train.classes, settings, from });
+    if (checkpoint === undefined && (await exists(join(out, 'last.safetensors'))))
+      teller(json)(`The checkpoints in ${out} will be replaced`);
     const { result: end, status } = await stoppable((signal) => trainer.fit(epochs, { signal }));
     progress.close();
     for (const line of describeEnd(end, savedBest)) say(line);

@@ -9,7 +9,7 @@
 
 namespace nodecudnn {
 
-/// The instruction sets that have rows in the table of implementations (conv2d_table.h).
+/// The instruction sets that have kernels (forIsa) and rows in the table of implementations (conv2d_table.h).
 enum class Isa { Baseline, Avx2, Avx512 };
 
 /// A CPU device's state. Used by its stream thread only; a oneDNN primitive may not move between threads.

@@ -81,26 +81,29 @@ struct Chunk {
 };
 
 /// The tiles [begin, end), kMatrix applied to both of their dimensions. `zeros` are as many as channels. What
-/// the next tile has and this one has not is prefetched: hardware does not see so many rows coming.
+/// the next tile has and this one has not is brought into the second-level cache: hardware does not see so
+/// many rows coming, and the first is full of tiles.
 template <int kFloats, class Algorithm, const auto& kMatrix>
 INLINE void readTiles(const Tiling& t, const Images& images, const float* data, const float* zeros,
                       int64_t begin, int64_t end, const Chunk& chunk) {
   constexpr int kPoints = Algorithm::kT * Algorithm::kT, kSize = std::size(kMatrix.at[0]);
-  const float *pixels[kSize * kSize], *next[kSize * kSize];
+  const float* places[2][kSize * kSize];
+  locate<Algorithm::kM, kSize>(t, images, begin, data, zeros, places[0]);
   for (int64_t tile = begin; tile < end; ++tile) {
-    locate<Algorithm::kM, kSize>(t, images, tile, data, zeros, pixels);
+    const float **const pixels = places[(tile - begin) % 2], **const next = places[(tile - begin + 1) % 2];
     locate<Algorithm::kM, kSize>(t, images, std::min(tile + 1, end - 1), data, zeros, next);
     float* const to = chunk.data + (tile - begin) * chunk.channels;
     forChannels<kFloats>(chunk.channels, [&](int64_t i, auto floats) INLINE_LAMBDA {
-      using Value = typename Vector<floats>::Value;
+      constexpr int kCount = floats;
+      using Value = typename Vector<kCount>::Value;
       Value in[kSize * kSize], out[kPoints];
       unroll<kSize * kSize>([&](auto p) INLINE_LAMBDA {
         constexpr bool kIsNew = p % kSize >= kSize - Algorithm::kM;
-        if constexpr (kIsNew) __builtin_prefetch(next[p] + i, 0, 2);
+        if constexpr (kIsNew && kCount > 1) __builtin_prefetch(next[p] + i, 0, 2);
       });
-      unroll<kSize * kSize>([&](auto p) INLINE_LAMBDA { load<floats>(pixels[p] + i, in[p]); });
+      unroll<kSize * kSize>([&](auto p) INLINE_LAMBDA { load<kCount>(pixels[p] + i, in[p]); });
       toPoints2d<kMatrix>(in, out);
-      unroll<kPoints>([&](auto p) INLINE_LAMBDA { store<floats>(out[p], to + p * chunk.step + i); });
+      unroll<kPoints>([&](auto p) INLINE_LAMBDA { store<kCount>(out[p], to + p * chunk.step + i); });
     });
   }
 }
@@ -132,22 +135,26 @@ INLINE void transformOutput(const Tiling& t, const Chunk& m, int64_t begin, int6
   withAlgorithm(t, [&](auto algorithm) INLINE_LAMBDA {
     using A = decltype(algorithm);
     constexpr int kPoints = A::kT * A::kT, kOutputs = A::kM * A::kM;
-    float *pixels[kOutputs], *next[kOutputs];
+    float* places[2][kOutputs];
+    locate<A::kM, A::kM>(t, t.y, begin, y, nowhere, places[0]);
     for (int64_t tile = begin; tile < end; ++tile) {
-      locate<A::kM, A::kM>(t, t.y, tile, y, nowhere, pixels);
+      float **const pixels = places[(tile - begin) % 2], **const next = places[(tile - begin + 1) % 2];
       locate<A::kM, A::kM>(t, t.y, std::min(tile + 1, end - 1), y, nowhere, next);
       const float* const from = m.data + (tile - begin) * m.channels;
       forChannels<kFloats>(m.channels, [&](int64_t i, auto floats) INLINE_LAMBDA {
-        using Value = typename Vector<floats>::Value;
+        constexpr int kCount = floats;
+        using Value = typename Vector<kCount>::Value;
         Value in[kPoints], out[kOutputs], shift{};
-        unroll<kOutputs>([&](auto p) INLINE_LAMBDA { __builtin_prefetch(next[p] + i, 1); });
-        unroll<kPoints>([&](auto p) INLINE_LAMBDA { load<floats>(from + p * m.step + i, in[p]); });
+        unroll<kOutputs>([&](auto p) INLINE_LAMBDA {
+          if constexpr (kCount > 1) __builtin_prefetch(next[p] + i, 1, 2);
+        });
+        unroll<kPoints>([&](auto p) INLINE_LAMBDA { load<kCount>(from + p * m.step + i, in[p]); });
         fromPoints2d<A::kA>(in, out);
-        if (bias != nullptr) load<floats>(bias + i, shift);
+        if (bias != nullptr) load<kCount>(bias + i, shift);
         unroll<kOutputs>([&](auto p) INLINE_LAMBDA {
           out[p] += shift;
           if (relu) out[p] = out[p] < 0 ? 0 : out[p];
-          store<floats>(out[p], pixels[p] + i);
+          store<kCount>(out[p], pixels[p] + i);
         });
       });
     }
@@ -170,15 +177,16 @@ INLINE void transformFilters(const Tiling& t, Conv2dPass pass, const float* w, i
     for (int64_t row = begin; row < end; ++row) {
       const float* const from = w + row / inputs * inputs * outputs * size + row % inputs * inputStep;
       forChannels<kFloats>(outputs, [&](int64_t i, auto floats) INLINE_LAMBDA {
-        using Value = typename Vector<floats>::Value;
+        constexpr int kCount = floats;
+        using Value = typename Vector<kCount>::Value;
         Value in[kSize]{}, out[kPoints];
         unroll<kSize>([&](auto p) INLINE_LAMBDA {
-          gather<floats>(from + i * outputStep + (turned ? kSize - 1 - p : +p) * pixelStep, outputStep,
+          gather<kCount>(from + i * outputStep + (turned ? kSize - 1 - p : +p) * pixelStep, outputStep,
                          in[p]);
         });
         toPoints2d<A::kG>(in, out);
         unroll<kPoints>(
-            [&](auto p) INLINE_LAMBDA { store<floats>(out[p], u + (p * t.x.channels + row) * outputs + i); });
+            [&](auto p) INLINE_LAMBDA { store<kCount>(out[p], u + (p * t.x.channels + row) * outputs + i); });
       });
     }
   });
@@ -193,19 +201,20 @@ INLINE void transformFilterGradient(const Tiling& t, const float* du, int64_t pa
     constexpr int kPoints = A::kT * A::kT, kSize = A::kR * A::kR;
     for (int64_t row = begin; row < end; ++row)
       forChannels<kFloats>(t.groupC(), [&](int64_t i, auto floats) INLINE_LAMBDA {
-        using Value = typename Vector<floats>::Value;
+        constexpr int kCount = floats;
+        using Value = typename Vector<kCount>::Value;
         Value in[kPoints], out[kSize], other;
         unroll<kPoints>([&](auto p) INLINE_LAMBDA {
           const float* const from = du + (p * t.y.channels + row) * t.groupC() + i;
-          load<floats>(from, in[p]);
+          load<kCount>(from, in[p]);
           for (int64_t part = 1; part < parts; ++part) {
-            load<floats>(from + part * t.filters(), other);
+            load<kCount>(from + part * t.filters(), other);
             in[p] += other;
           }
         });
         fromPoints2d<A::kG>(in, out);
         unroll<kSize>([&](auto p)
-                          INLINE_LAMBDA { store<floats>(out[p], dw + (row * kSize + p) * t.groupC() + i); });
+                          INLINE_LAMBDA { store<kCount>(out[p], dw + (row * kSize + p) * t.groupC() + i); });
       });
   });
 }

@@ -11,22 +11,13 @@
 namespace nodecudnn {
 namespace {
 
+/// oneDNN's numbers have a bit for each part of an instruction set: those to come contain those of today.
 Isa detectIsa() {
-  switch (dnnl::get_effective_cpu_isa()) {
-    case dnnl::cpu_isa::avx512_core:
-    case dnnl::cpu_isa::avx512_core_vnni:
-    case dnnl::cpu_isa::avx512_core_bf16:
-    case dnnl::cpu_isa::avx512_core_fp16:
-    case dnnl::cpu_isa::avx512_core_amx:
-    case dnnl::cpu_isa::avx512_core_amx_fp16:
-      return Isa::Avx512;
-    case dnnl::cpu_isa::avx2:
-    case dnnl::cpu_isa::avx2_vnni:
-    case dnnl::cpu_isa::avx2_vnni_2:
-      return Isa::Avx2;
-    default:
-      return Isa::Baseline;
-  }
+  const int effective = static_cast<int>(dnnl::get_effective_cpu_isa());
+  const auto has = [effective](dnnl::cpu_isa isa) {
+    return (effective & static_cast<int>(isa)) == static_cast<int>(isa);
+  };
+  return has(dnnl::cpu_isa::avx512_core) ? Isa::Avx512 : has(dnnl::cpu_isa::avx2) ? Isa::Avx2 : Isa::Baseline;
 }
 
 const char* nameOf(Isa isa) {

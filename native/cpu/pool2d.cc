@@ -132,13 +132,19 @@ INLINE Index* shifted(Index* index, int64_t offset) {
     return index + offset;
 }
 
-/// 32 channels of what the window below has and this one has not: hardware does not see two rows coming at
-/// once.
+/// Of an element that need not be there.
+INLINE void prefetch(const float* x, int64_t offset) {
+  __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<uintptr_t>(x) + offset * sizeof(float)));
+}
+
+/// 32 channels of what the window below has and this one has not: hardware does not see its rows coming.
 INLINE void prefetchBelow(const Pool& pool, const Window& window, const float* x) {
-  const float* below = x + window.rows * window.rowStep;
-  for (int64_t r = 0; r < std::min(pool.p.strideH, pool.p.kernelH); ++r, below += window.rowStep)
-    for (int64_t c = 0; c < std::min(pool.p.strideW, pool.p.kernelW); ++c)
-      for (int64_t line = 0; line < 32; line += 16) __builtin_prefetch(below + c * window.step + line);
+  const MaxPool2dParams& p = pool.p;
+  const int64_t first = window.rows + std::max<int64_t>(p.strideH - p.kernelH, 0);
+  for (int64_t r = 0; r < std::min(p.strideH, p.kernelH); ++r)
+    for (int64_t c = 0; c < std::min(p.strideW, p.kernelW); ++c)
+      for (int64_t line = 0; line < 32; line += 16)
+        prefetch(x, (first + r) * window.rowStep + c * window.step + line);
 }
 
 template <class Index>
@@ -198,11 +204,7 @@ INLINE void poolBackwardRows(const Pool& pool, int64_t begin, int64_t end, const
       const int64_t from = ((image * pool.outHeight + firstRow) * pool.outWidth + first) * channels;
       float* to = dx + (row * pool.width + column) * channels;
       int64_t c = 0;
-      for (; c + 32 <= channels; c += 32) {
-        for (int64_t line = 0; line < 32; line += 16)  // Not to wait for the lines that dx will overwrite.
-          __builtin_prefetch(to + 4 * channels + c + line, 1);
-        sumOver<Eight, 4>(window, dy + from + c, index + from + c, to + c);
-      }
+      for (; c + 32 <= channels; c += 32) sumOver<Eight, 4>(window, dy + from + c, index + from + c, to + c);
       for (; c + 8 <= channels; c += 8) sumOver<Eight, 1>(window, dy + from + c, index + from + c, to + c);
       for (; c < channels; ++c) sumOver<One, 1>(window, dy + from + c, index + from + c, to + c);
     }

@@ -28,7 +28,7 @@
 /// the tiles of all images, dg = Gᵀ dU G.
 namespace nodecudnn::winograd {
 
-/// The floats of a register, which need no alignment in memory.
+/// kFloats floats, which need no alignment in memory.
 template <int kFloats>
 struct Vector {
   typedef float Value __attribute__((vector_size(kFloats * sizeof(float))));
@@ -57,12 +57,14 @@ INLINE void gather(const float* from, int64_t step, typename Vector<kFloats>::Va
     for (int i = 0; i < kFloats; ++i) value[i] = from[i * step];
 }
 
-/// Calls visit(i, the number of channels) for the channels from i on that are worked on together: as many as
-/// a register of kFloats holds, or one of the last.
+/// Calls visit(i, the number of channels) for the channels from i on that are worked on together: kFloats, or
+/// fewer of the last.
 template <int kFloats, class Visit>
 INLINE void forChannels(int64_t channels, Visit visit) {
   int64_t i = 0;
   for (; i + kFloats <= channels; i += kFloats) visit(i, std::integral_constant<int, kFloats>{});
+  if constexpr (kFloats > 8)
+    for (; i + 8 <= channels; i += 8) visit(i, std::integral_constant<int, 8>{});
   for (; i < channels; ++i) visit(i, std::integral_constant<int, 1>{});
 }
 

@@ -119,6 +119,11 @@ export default defineOp<{ x: Tensor; weight: Tensor; bias?: Tensor }, Omit<Conv2
       params: { padding: 1 },
     },
     {
+      name: 'kernel 5, 24 channels',
+      inputs: { x: of(1, 6, 5, 24), weight: of(9, 5, 5, 24), bias: of(9) },
+      params: { padding: 2 },
+    },
+    {
       name: 'batch 5, 8 channels',
       inputs: { x: of(5, 6, 7, 8), weight: of(8, 3, 3, 8), bias: of(8) },
       params: { padding: 1 },

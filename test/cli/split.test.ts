@@ -125,6 +125,12 @@ describe('command line: the columns on two devices', function () {
     expect(again.status).to.equal(0);
   });
 
+  it('a new run tells that it replaces checkpoints', async () => {
+    const anew = await train(...pictures(), '--out', at('one'), '--epochs', '1');
+    expect([anew.status, anew.stderr]).to.deep.equal([0, '']);
+    expect(anew.stdout).to.include(`The checkpoints in ${at('one')} will be replaced\n`);
+  });
+
   for (const [name, args, message] of [
     [
       'one device twice',
@@ -135,7 +141,7 @@ describe('command line: the columns on two devices', function () {
     [
       'three devices',
       ['--devices', 'cpu:0,cpu:1,cpu:2'],
-      /Expected one device, or two for the columns, for devices/,
+      /Expected two, with a comma between, for --devices/,
     ],
     [
       'a CPU and a CUDA device',
@@ -146,6 +152,11 @@ describe('command line: the columns on two devices', function () {
       'a device that is not there',
       ['--devices', 'cpu:0,cpu:99'],
       /Expected cpu:0 … cpu:15 for device but received "cpu:99"/,
+    ],
+    [
+      'two devices for --device',
+      ['--device', 'cpu:0,cpu:1'],
+      /Expected one, as --devices takes two, for --device/,
     ],
     [
       '--device beside --devices',

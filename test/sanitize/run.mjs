@@ -20,6 +20,8 @@ const MEMORY =
   // followed AddressSanitizer reports.
   '-fno-sanitize=null,nonnull-attribute,returns-nonnull-attribute';
 const THREADS = '-fsanitize=thread -O1 -g';
+/** The linker's. Node exports code of std::shared_ptr, not instrumented, which would count the addon's references unseen. */
+const BOUND = '-Wl,-Bsymbolic-functions';
 
 /** What runs where nothing else is named: whatever reaches the addon and ends in a few minutes. */
 const THREAD_TESTS = ['test/autograd.test.ts', 'test/stream.test.ts', 'test/environment/*.test.ts'];
@@ -97,8 +99,7 @@ function addon(sanitize, library, files, env) {
     CXX: 'g++',
     NODE_CUDNN_WERROR: '', // instrumented code draws warnings of its own
     CXXFLAGS: sanitize,
-    // Node exports std::shared_ptr's code, not instrumented, which would count the addon's references unseen.
-    LDFLAGS: `${/-fsanitize=\S+/.exec(sanitize)?.[0]} -Wl,-Bsymbolic-functions`,
+    LDFLAGS: [/-fsanitize=\S+/.exec(sanitize)?.[0], BOUND].join(' '),
   });
   const runtime = spawnSync('g++', [`-print-file-name=${library}`], { encoding: 'utf8' }).stdout.trim();
   const passedOver = PASSED_OVER.map((title) => title.replaceAll(/[().]/g, '\\$&')).join('|');

@@ -35,28 +35,28 @@ describe('a training on two devices', function () {
       return names.map((name) => Device.get(name).memory().peakBytes);
     };
     const [one = 0] = await peak(['cpu:4']);
-    for (const bytes of await peak(['cpu:5', 'cpu:6'])) expect(bytes / one).to.be.within(0.4, 0.6);
+    for (const bytes of await peak(['cpu:9', 'cpu:10'])) expect(bytes / one).to.be.within(0.4, 0.6);
   });
 
   it('ends where a device fails with one error that names it; the other is released, the checkpoint whole', async () => {
-    const devices = ['cpu:7', 'cpu:8'].map((name) => Device.get(name));
+    const devices = ['cpu:11', 'cpu:15'].map((name) => Device.get(name));
     const [, failing] = devices;
     const out = join(folder(), 'failing');
     const last = join(out, 'last.safetensors');
     {
-      using run = makeRun(['cpu:7', 'cpu:8'], out);
+      using run = makeRun(['cpu:11', 'cpu:15'], out);
       await run.trainer.fit(1);
       const before = await readFile(last);
       failing?.backend.failAllocation(failing.index, false, 60);
       const error: unknown = await run.trainer.fit(2).catch((reason: unknown) => reason);
       failing?.backend.failAllocation(failing.index, false, 0);
       expect(error).to.be.instanceOf(OutOfMemoryError);
-      expect((error as Error).message).to.match(/ on cpu:8 /);
+      expect((error as Error).message).to.match(/ on cpu:15 /);
       expect(before.equals(await readFile(last)), 'the checkpoint').to.equal(true);
       await Promise.all(devices.map((device) => device.synchronize().catch(() => {})));
     }
     expect(devices.map((device) => device.memory().liveBuffers)).to.deep.equal([0, 0]);
-    using again = makeRun(['cpu:7', 'cpu:8'], out);
+    using again = makeRun(['cpu:11', 'cpu:15'], out);
     expect((await again.trainer.resume(out)).epoch).to.equal(1);
     await again.trainer.fit(2);
   });
