@@ -71,6 +71,20 @@ INLINE void locate(const Tiling& t, const Images& images, int64_t tile, Element*
     }
 }
 
+/// Calls visit(tile, where its pixels begin, where those of the next begin, to be prefetched: hardware does
+/// not see so many rows coming) for the tiles [begin, end). The last is its own next.
+template <int kStep, int kSize, class Element, class Visit>
+INLINE void forTiles(const Tiling& t, const Images& images, int64_t begin, int64_t end, Element* data,
+                     Element* outside, Visit visit) {
+  Element* places[2][kSize * kSize];
+  locate<kStep, kSize>(t, images, begin, data, outside, places[0]);
+  for (int64_t tile = begin; tile < end; ++tile) {
+    Element **const pixels = places[(tile - begin) % 2], **const next = places[(tile - begin + 1) % 2];
+    locate<kStep, kSize>(t, images, std::min(tile + 1, end - 1), data, outside, next);
+    visit(tile, pixels, next);
+  }
+}
+
 /// Transformed tiles, those of a chunk: for each point tiles of channels. The points are no power of two
 /// apart, lest they share the lines of the first-level cache.
 struct Chunk {
@@ -80,18 +94,13 @@ struct Chunk {
   static int64_t stepOf(int64_t tiles, int64_t channels) { return (tiles * channels + 15) / 16 * 16 + 16; }
 };
 
-/// The tiles [begin, end), kMatrix applied to both of their dimensions. `zeros` are as many as channels. What
-/// the next tile has and this one has not is brought into the second-level cache: hardware does not see so
-/// many rows coming, and the first is full of tiles.
+/// The tiles [begin, end), kMatrix applied to both of their dimensions. `zeros` are as many as channels. The
+/// second-level cache takes what the next tile has and this one has not: the first is full of tiles.
 template <int kFloats, class Algorithm, const auto& kMatrix>
 INLINE void readTiles(const Tiling& t, const Images& images, const float* data, const float* zeros,
                       int64_t begin, int64_t end, const Chunk& chunk) {
   constexpr int kPoints = Algorithm::kT * Algorithm::kT, kSize = std::size(kMatrix.at[0]);
-  const float* places[2][kSize * kSize];
-  locate<Algorithm::kM, kSize>(t, images, begin, data, zeros, places[0]);
-  for (int64_t tile = begin; tile < end; ++tile) {
-    const float **const pixels = places[(tile - begin) % 2], **const next = places[(tile - begin + 1) % 2];
-    locate<Algorithm::kM, kSize>(t, images, std::min(tile + 1, end - 1), data, zeros, next);
+  const auto read = [&](int64_t tile, const float** pixels, const float** next) INLINE_LAMBDA {
     float* const to = chunk.data + (tile - begin) * chunk.channels;
     forChannels<kFloats>(chunk.channels, [&](int64_t i, auto floats) INLINE_LAMBDA {
       constexpr int kCount = floats;
@@ -105,7 +114,8 @@ INLINE void readTiles(const Tiling& t, const Images& images, const float* data, 
       toPoints2d<kMatrix>(in, out);
       unroll<kPoints>([&](auto p) INLINE_LAMBDA { store<kCount>(out[p], to + p * chunk.step + i); });
     });
-  }
+  };
+  forTiles<Algorithm::kM, kSize>(t, images, begin, end, data, zeros, read);
 }
 
 /// V = Bᵀ d B
@@ -135,11 +145,7 @@ INLINE void transformOutput(const Tiling& t, const Chunk& m, int64_t begin, int6
   withAlgorithm(t, [&](auto algorithm) INLINE_LAMBDA {
     using A = decltype(algorithm);
     constexpr int kPoints = A::kT * A::kT, kOutputs = A::kM * A::kM;
-    float* places[2][kOutputs];
-    locate<A::kM, A::kM>(t, t.y, begin, y, nowhere, places[0]);
-    for (int64_t tile = begin; tile < end; ++tile) {
-      float **const pixels = places[(tile - begin) % 2], **const next = places[(tile - begin + 1) % 2];
-      locate<A::kM, A::kM>(t, t.y, std::min(tile + 1, end - 1), y, nowhere, next);
+    const auto write = [&](int64_t tile, float** pixels, float** next) INLINE_LAMBDA {
       const float* const from = m.data + (tile - begin) * m.channels;
       forChannels<kFloats>(m.channels, [&](int64_t i, auto floats) INLINE_LAMBDA {
         constexpr int kCount = floats;
@@ -157,7 +163,8 @@ INLINE void transformOutput(const Tiling& t, const Chunk& m, int64_t begin, int6
           store<kCount>(out[p], pixels[p] + i);
         });
       });
-    }
+    };
+    forTiles<A::kM, A::kM>(t, t.y, begin, end, y, nowhere, write);
   });
 }
 
