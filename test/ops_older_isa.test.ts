@@ -4,7 +4,12 @@ import { cpuFeatures } from '../lib/bench/machine.js';
 import { runCommand } from './support/child.js';
 
 const mocha = createRequire(import.meta.url).resolve('mocha/bin/mocha.js');
-const tests = ['test/ops.test.ts', 'test/linear_large.test.ts', 'test/conv2d_alexnet.test.ts'];
+const tests = [
+  'test/ops.test.ts',
+  'test/linear_large.test.ts',
+  'test/conv2d_alexnet.test.ts',
+  'test/lrn.test.ts',
+];
 
 describe('an older instruction set, on a processor that has AVX-512 (elsewhere skipped)', () => {
   before(function () {

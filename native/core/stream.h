@@ -99,7 +99,7 @@ class Stream {
   void clear();
   /// Waits for the end of the thread.
   void join();
-  size_t queued() const;
+  size_t queued() const { return queued_.load(std::memory_order_acquire); }
   Trace& trace() { return trace_; }
 
   static constexpr size_t kMaxQueued = 16384;
@@ -116,6 +116,7 @@ class Stream {
   mutable std::mutex mutex_;
   std::condition_variable filled_;
   std::deque<Operation> queue_;
+  std::atomic<size_t> queued_{0};                // Its length, for those who do not hold the lock.
   std::shared_ptr<const Failure> firstFailure_;  // Touched by the stream thread only.
   bool stopping_ = false;
   std::thread thread_;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cfloat>
 #include <cmath>
 #include <cstring>
 #include <type_traits>
@@ -11,7 +12,8 @@ namespace {
 
 /// s^(-3/4) to 2e-7 for normal positive s, without a division or a square root. The exponent's bits give a
 /// first guess y with q = s³y⁴ in [0.73, 1.003], and a polynomial of q - 1 (minimax for q^(-1/4), to 4e-8)
-/// the factor that it lacks. q is formed from s·y = s^(1/4), which cannot overflow.
+/// the factor that it lacks. q is formed from s·y = s^(1/4), which cannot overflow. Of an s that is infinite,
+/// where squares are larger than a float can be, it is 0.
 struct Power34 {
   float operator()(float s) const {
     int32_t bits;
@@ -20,12 +22,14 @@ struct Power34 {
     float y;
     std::memcpy(&y, &bits, sizeof y);
     const float t = s * y, d = (t * t) * (t * y) - 1;
-    return y * (1 + d * (d * (d * (d * (d * -0.17719075f + 0.061684016f) - 0.122128285f) + 0.15593696f) -
-                         0.2500067f));
+    const float power =
+        y * (1 + d * (d * (d * (d * (d * -0.17719075f + 0.061684016f) - 0.122128285f) + 0.15593696f) -
+                      0.2500067f));
+    return s > FLT_MAX ? 0 : power;
   }
   /// power / s
   float quotient(float power, float s) const {
-    const float root = s * power * power;  // s^(-1/2)
+    const float root = std::min(s, FLT_MAX) * power * power;  // s^(-1/2)
     return power * (root * root);
   }
 };
