@@ -44,15 +44,15 @@ const everywhere: readonly Row[] = [
 ];
 
 const avx512: readonly Row[] = [
-  ['conv1, batch 128', { n: 128, ...conv1 }, { forward: 'onednn', data: 'im2col', filter: 'onednn' }],
-  ['conv1, batch 32', { n: 32, ...conv1 }, { forward: 'onednn', data: 'im2col', filter: 'onednn' }],
+  ['conv1, batch 128', { n: 128, ...conv1 }, { forward: 'onednn', data: 'im2col', filter: 'windows' }],
+  ['conv1, batch 32', { n: 32, ...conv1 }, { forward: 'onednn', data: 'im2col', filter: 'windows' }],
   ['kernel of 7²', { n: 2, ...layer(12, 32, 32, 7, 3, 1) }, { forward: 'onednn', filter: 'blocked' }],
   ['groups of 8 channels', { n: 2, ...layer(9, 32, 32, 3, 1, 4) }, { data: 'onednn', filter: 'blocked' }],
 ];
 
 const avx2: readonly Row[] = [
-  ['conv1, batch 128', { n: 128, ...conv1 }, { forward: 'onednn', data: 'im2col', filter: 'im2col' }],
-  ['conv1, batch 32', { n: 32, ...conv1 }, { forward: 'onednn', data: 'im2col', filter: 'im2col' }],
+  ['conv1, batch 128', { n: 128, ...conv1 }, { forward: 'onednn', data: 'im2col', filter: 'windows' }],
+  ['conv1, batch 32', { n: 32, ...conv1 }, { forward: 'onednn', data: 'im2col', filter: 'windows' }],
   [
     'one output pixel',
     { n: 2, ...layer(2, 16, 16, 2, 0, 1) },

@@ -9,7 +9,7 @@ const { NODE_CUDNN_CONV2D: only } = process.env;
 const files = process.argv.slice(2);
 const failed = [];
 
-for (const implementation of only ? [only] : ['onednn', 'jit', 'blocked', 'im2col', 'winograd']) {
+for (const implementation of only ? [only] : ['onednn', 'jit', 'blocked', 'im2col', 'windows', 'winograd']) {
   console.log(`NODE_CUDNN_CONV2D=${implementation}`);
   const { status } = spawnSync(
     process.execPath,

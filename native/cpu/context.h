@@ -32,8 +32,8 @@ class Context {
   PlanCache plans;
   bool autotune = false;
   Choices& choices;
-  /// From NODE_CUDNN_CONV2D: onednn, jit, blocked, im2col or winograd computes every convolution that it
-  /// supports. For tests; empty otherwise.
+  /// From NODE_CUDNN_CONV2D: onednn, jit, blocked, im2col, windows or winograd computes every convolution
+  /// that it supports. For tests; empty otherwise.
   const std::string forcedConv2d;
   /// Which implementation computed last, for traces; null once that was taken.
   const char* implementation = nullptr;

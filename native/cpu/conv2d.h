@@ -21,6 +21,8 @@ extern const Conv2dImplementation conv2dOneDnnJit;
 extern const Conv2dImplementation conv2dBlocked;
 /// Patches copied to a matrix (im2col) and multiplied; everything.
 extern const Conv2dImplementation conv2dIm2col;
+/// Filter gradient of few channels, by products with the windows where they lie.
+extern const Conv2dImplementation conv2dWindows;
 /// Winograd's convolution; kernels of 3×3 and 5×5, stride 1.
 extern const Conv2dImplementation conv2dWinograd;
 

@@ -124,7 +124,13 @@ describe('bench suite', function () {
     // Where one implementation is forced, there is none beside it.
     const isForced = process.env.NODE_CUDNN_CONV2D !== undefined;
     for (const row of layers.filter(({ layer }) => !isForced && layer.startsWith('conv'))) {
-      expect(row.direct?.implementation, row.layer).to.be.oneOf(['onednn', 'jit', 'blocked', 'im2col']);
+      expect(row.direct?.implementation, row.layer).to.be.oneOf([
+        'onednn',
+        'jit',
+        'blocked',
+        'im2col',
+        'windows',
+      ]);
       expectSpread(row.direct?.ms);
       expect(row.direct?.ofGemmPeak).to.be.above(0);
       expect(row.ofDirect).to.be.closeTo((row.direct?.ms.median ?? 0) / row.ms.median, 1e-9);

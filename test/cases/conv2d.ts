@@ -109,6 +109,21 @@ export default defineOp<{ x: Tensor; weight: Tensor; bias?: Tensor }, Omit<Conv2
       params: { padding: 3 },
     },
     {
+      name: '3 to 32 channels',
+      inputs: { x: of(3, 19, 8, 3), weight: of(32, 5, 4, 3), bias: of(32) },
+      params: { stride: [2, 1], padding: [1, 2] },
+    },
+    {
+      name: '1 to 64 channels, kernel of one row',
+      inputs: { x: of(1, 3, 9, 1), weight: of(64, 1, 7, 1), bias: of(64) },
+      params: { padding: [0, 3] },
+    },
+    {
+      name: '8 to 32 channels, stride > kernel',
+      inputs: { x: of(2, 11, 8, 8), weight: of(32, 2, 2, 8), bias: of(32) },
+      params: { stride: 3 },
+    },
+    {
       name: '13 to 11 channels',
       inputs: { x: of(1, 5, 5, 13), weight: of(11, 3, 3, 13), bias: of(11) },
       params: { padding: 1 },
