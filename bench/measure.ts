@@ -13,7 +13,9 @@ const GEMM_SIZE = 2048;
 const READ_COLUMNS = 4096;
 const BANDWIDTH_BYTES = 2 ** 28;
 /** All but Winograd's. */
-const DIRECT = ['onednn', 'jit', 'blocked', 'im2col'];
+const DIRECT = ['onednn', 'jit', 'blocked', 'im2col', 'windows'];
+/** Where one of them does not serve, autotune chooses another, which is left out. */
+const FOR_FILTERS_ONLY = ['blocked', 'windows'];
 
 /** Times operations of one device by its trace. */
 export class Measure {
@@ -149,7 +151,7 @@ export class Measure {
     const passes = Object.keys(device.choices);
     const spans: Span[] = [];
     for (const name of passes.length === 0 ? [] : DIRECT) {
-      const serves = (pass: string) => name !== 'blocked' || pass.startsWith('conv2d filter');
+      const serves = (pass: string) => !FOR_FILTERS_ONLY.includes(name) || pass.startsWith('conv2d filter');
       device.choose(Object.fromEntries(passes.map((pass) => [pass, serves(pass) ? name : 'onednn'])));
       spans.push(...(await this.spans(body)).filter(({ implementation }) => implementation === name));
     }
