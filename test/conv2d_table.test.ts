@@ -46,6 +46,9 @@ const everywhere: readonly Row[] = [
 const avx512: readonly Row[] = [
   ['conv1, batch 128', { n: 128, ...conv1 }, { forward: 'onednn', data: 'im2col', filter: 'windows' }],
   ['conv1, batch 32', { n: 32, ...conv1 }, { forward: 'onednn', data: 'im2col', filter: 'windows' }],
+  ['3 channels, one output pixel', { n: 2, ...layer(8, 3, 16, 8, 0, 1) }, { filter: 'onednn' }],
+  ['3 to 24 channels', { n: 2, ...layer(12, 3, 24, 5, 2, 1) }, { filter: 'onednn' }],
+  ['half of conv1', { n: 32, ...conv1, filters: 48 }, { filter: 'windows' }],
   ['kernel of 7²', { n: 2, ...layer(12, 32, 32, 7, 3, 1) }, { forward: 'onednn', filter: 'blocked' }],
   ['groups of 8 channels', { n: 2, ...layer(9, 32, 32, 3, 1, 4) }, { data: 'onednn', filter: 'blocked' }],
 ];

@@ -22,6 +22,7 @@ describe('an older instruction set, on a processor that has AVX-512 (elsewhere s
     ['AVX2', 'winograd'],
     ['SSE41', ''],
     ['SSE41', 'winograd'],
+    ['SSE41', 'windows'],
   ])
     it(`${isa}, ${forced || "the table's"} convolutions: conv2d, linear, matmul and lrn are as PyTorch`, async () => {
       const options = ['--no-config', '--timeout', '60000', '--reporter', 'dot'];

@@ -1,18 +1,25 @@
 #include "core/stream.h"
 
 #include <cctype>
+#include <chrono>
 
 namespace nodecudnn {
 namespace {
 
-/// Some 20 µs. To wake a thread costs the one who calls it about as much as enqueuing: small operations that
-/// follow each other find the stream's thread awake.
-constexpr int kSpins = 1000;
+/// To wake a thread costs the one who calls it about as much as all the rest of a small operation's call:
+/// operations that follow each other find the stream's thread awake. On one core it would keep them from it.
+const std::chrono::microseconds kAwake(std::thread::hardware_concurrency() > 1 ? 20 : 0);
 
-void spinOnce() {
+template <class Condition>
+void spinUntil(Condition condition) {
+  const auto end = std::chrono::steady_clock::now() + kAwake;
+  while (!condition() && std::chrono::steady_clock::now() < end) {
 #if defined(__x86_64__)
-  __builtin_ia32_pause();
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
 #endif
+  }
 }
 
 }  // namespace
@@ -146,7 +153,7 @@ void Stream::clear() {
 void Stream::run() {
   const ContextPtr context = makeContext(device_, *allocator_, *choices_);
   for (;;) {
-    for (int i = 0; i < kSpins && queued() == 0; ++i) spinOnce();
+    spinUntil([this] { return queued() > 0; });
     std::unique_lock<std::mutex> lock(mutex_);
     filled_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
     if (stopping_) return;

@@ -113,7 +113,7 @@ class Stream {
   std::shared_ptr<Allocator> allocator_;
   std::shared_ptr<Choices> choices_;
   Trace trace_;
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
   std::condition_variable filled_;
   std::deque<Operation> queue_;
   std::atomic<size_t> queued_{0};                // Its length, for those who do not hold the lock.

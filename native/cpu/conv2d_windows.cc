@@ -16,65 +16,71 @@ enum Slot { kPadded = 1, kSums };
 /// is then 56 KB, read from near caches by all tiles. Half as many are 3 % slower, all of an image 1 %.
 constexpr int64_t kOutputRows = 8;
 
-/// Sums of products, [a patch's elements, filters]: `rows` elements of one patch row by two registers of
+/// Sums of products, [a patch's elements, filters]: some elements of one patch row by one or two registers of
 /// filters at a time.
 template <int kFloats>
 struct Tile {
   typedef float Value __attribute__((vector_size(kFloats * sizeof(float))));
   typedef float At __attribute__((vector_size(kFloats * sizeof(float)), aligned(sizeof(float)), may_alias));
-  /// With two of the gradient and one of x all registers.
+  /// Twice as many sums, two registers of the gradient and one of x: of 32 registers with AVX-512, or of 16.
   static constexpr int kMostRows = kFloats == 16 ? 12 : 6;
-  static constexpr int64_t kFilters = 2 * kFloats;
 
   /// sums += Σ x · dy over the pixels of `lines` output rows. A sum of so few, added to those of others, is
   /// also more exact than one of all pixels: 3e-7 of the maximum instead of 7e-6, of conv1 at batch 128.
-  template <int kRows>
+  template <int kRows, int kRegisters>
   static INLINE void add(const Conv2dShape& q, int64_t lines, int64_t xLine, const float* x, const float* dy,
                          float* sums) {
-    Value sum[kRows][2]{};
+    Value sum[kRows][kRegisters]{};
     for (int64_t line = 0; line < lines; ++line, x += xLine) {
       const float* window = x;
       for (int64_t pixel = 0; pixel < q.ow; ++pixel, window += q.strideW * q.c, dy += q.k) {
-        const Value dy0 = *reinterpret_cast<const At*>(dy), dy1 = *reinterpret_cast<const At*>(dy + kFloats);
+        Value gradient[kRegisters];
+#pragma GCC unroll 2
+        for (int i = 0; i < kRegisters; ++i) gradient[i] = *reinterpret_cast<const At*>(dy + i * kFloats);
 #pragma GCC unroll 12
-        for (int row = 0; row < kRows; ++row) {
-          sum[row][0] += window[row] * dy0;
-          sum[row][1] += window[row] * dy1;
-        }
+        for (int row = 0; row < kRows; ++row)
+#pragma GCC unroll 2
+          for (int i = 0; i < kRegisters; ++i) sum[row][i] += window[row] * gradient[i];
       }
     }
 #pragma GCC unroll 12
-    for (int row = 0; row < kRows; ++row) {
-      *reinterpret_cast<At*>(sums + row * q.k) += sum[row][0];
-      *reinterpret_cast<At*>(sums + row * q.k + kFloats) += sum[row][1];
-    }
+    for (int row = 0; row < kRows; ++row)
+#pragma GCC unroll 2
+      for (int i = 0; i < kRegisters; ++i)
+        *reinterpret_cast<At*>(sums + row * q.k + i * kFloats) += sum[row][i];
   }
 
-  template <int kRows = kMostRows>
+  template <int kRegisters, int kRows = kMostRows>
   static INLINE void addRows(int64_t rows, const Conv2dShape& q, int64_t lines, int64_t xLine, const float* x,
                              const float* dy, float* sums) {
-    if (rows == kRows) return add<kRows>(q, lines, xLine, x, dy, sums);
-    if constexpr (kRows > 1) addRows<kRows - 1>(rows, q, lines, xLine, x, dy, sums);
+    if (rows == kRows) return add<kRows, kRegisters>(q, lines, xLine, x, dy, sums);
+    if constexpr (kRows > 1) addRows<kRegisters, kRows - 1>(rows, q, lines, xLine, x, dy, sums);
   }
 };
 
-/// Those of `lines` output rows from `oy` on of an image that has its padding around it.
+/// Adds those of `lines` output rows from `oy` on. `image` has its padding around it; `dy` is all of the
+/// image's.
 template <int kFloats>
 INLINE void addLines(const Conv2dShape& q, const float* image, const float* dy, int64_t oy, int64_t lines,
                      float* sums) {
   using T = Tile<kFloats>;
-  const int64_t line = (q.w + 2 * q.padW) * q.c, patch = q.s * q.c;
-  const int64_t tiles = (patch + T::kMostRows - 1) / T::kMostRows;
-  for (int64_t filter = 0; filter < q.k; filter += T::kFilters)
+  const int64_t line = (q.w + 2 * q.padW) * q.c, patchRow = q.s * q.c;
+  const int64_t tiles = (patchRow + T::kMostRows - 1) / T::kMostRows;
+  for (int64_t filter = 0; filter < q.k; filter += 2 * kFloats)
     for (int64_t r = 0; r < q.r; ++r)
       for (int64_t tile = 0; tile < tiles; ++tile) {
-        const int64_t first = patch * tile / tiles, rows = patch * (tile + 1) / tiles - first;
-        T::addRows(rows, q, lines, q.strideH * line, image + (oy * q.strideH + r) * line + first,
-                   dy + oy * q.ow * q.k + filter, sums + (r * patch + first) * q.k + filter);
+        const int64_t first = patchRow * tile / tiles, rows = patchRow * (tile + 1) / tiles - first;
+        const float* const x = image + (oy * q.strideH + r * q.dilationH) * line + first;
+        const float* const gradient = dy + oy * q.ow * q.k + filter;
+        float* const sum = sums + (r * patchRow + first) * q.k + filter;
+        if (q.k - filter >= 2 * kFloats)
+          T::template addRows<2>(rows, q, lines, q.strideH * line, x, gradient, sum);
+        else
+          T::template addRows<1>(rows, q, lines, q.strideH * line, x, gradient, sum);
       }
 }
 
-/// The image with zeros around it.
+/// The image with zeros around it: itself, or copied into the middle of `padded`, which is all zeros around.
 const float* pad(const Conv2dShape& q, const float* image, float* padded) {
   if (q.padH == 0 && q.padW == 0) return image;
   const int64_t line = (q.w + 2 * q.padW) * q.c;
@@ -84,11 +90,13 @@ const float* pad(const Conv2dShape& q, const float* image, float* padded) {
   return padded;
 }
 
+int64_t paddedElements(const Conv2dShape& q) { return (q.h + 2 * q.padH) * (q.w + 2 * q.padW) * q.c; }
+
 /// Each part sums over its own output rows; the sums are added in the order of the parts.
 void run(Context& context, Conv2dPass, const Conv2dShape& q, const float* x, const float* dy, const float*,
          float* dw) {
   const int64_t outputRows = q.n * q.oh, filter = q.filter(), weights = q.k * filter;
-  const int64_t image = q.h * q.w * q.c, padded = (q.h + 2 * q.padH) * (q.w + 2 * q.padW) * q.c;
+  const int64_t padded = paddedElements(q);
   const int parts = static_cast<int>(std::min<int64_t>(context.threads, outputRows));
   const bool isPadded = q.padH > 0 || q.padW > 0;
   float* const copies = isPadded ? context.workspace<float>(kPadded, parts * padded) : nullptr;
@@ -101,10 +109,10 @@ void run(Context& context, Conv2dPass, const Conv2dShape& q, const float* x, con
     const int64_t end = outputRows * (part + 1) / parts;
     for (int64_t row = outputRows * part / parts; row < end;) {
       const int64_t n = row / q.oh, lastOfImage = std::min(end, (n + 1) * q.oh);
-      const float* const source = pad(q, x + n * image, copy);
+      const float* const image = pad(q, x + n * q.h * q.w * q.c, copy);
       for (; row < lastOfImage; row += std::min(kOutputRows, lastOfImage - row))
         forIsa(context.isa, [&](auto floats) INLINE_LAMBDA {
-          addLines<floats.value>(q, source, dy + n * q.oh * q.ow * q.k, row - n * q.oh,
+          addLines<floats.value>(q, image, dy + n * q.oh * q.ow * q.k, row - n * q.oh,
                                  std::min(kOutputRows, lastOfImage - row), own);
         });
     }
@@ -114,11 +122,12 @@ void run(Context& context, Conv2dPass, const Conv2dShape& q, const float* x, con
     for (int64_t i = 0; i < filter; ++i) dw[k * filter + i] = sums[i * q.k + k];
 }
 
-/// A dilated or grouped patch's row is not contiguous; with more channels im2col and blocks were not
-/// compared.
+/// A patch's row is contiguous, filters are whole registers, and each thread's memory, which is that of its
+/// sums and of an image with padding, small.
 bool supports(Conv2dPass pass, const Conv2dShape& q) {
-  return pass == Conv2dPass::Filter && q.groups == 1 && q.dilationH == 1 && q.dilationW == 1 &&
-         q.k % 32 == 0 && q.c <= 8;
+  constexpr int64_t kMostElements = (int64_t{16} << 20) / sizeof(float);
+  return pass == Conv2dPass::Filter && q.groups == 1 && q.dilationW == 1 && q.k % 16 == 0 &&
+         q.k * q.filter() <= kMostElements && paddedElements(q) <= kMostElements;
 }
 
 }  // namespace

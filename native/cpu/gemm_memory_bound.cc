@@ -12,22 +12,19 @@ namespace nodecudnn {
 #if defined(__x86_64__)
 namespace {
 
-/// y[r] = Σ x[i] · w[r, i] for kRows rows r of w: as many streams of reading as pay. They pass the
-/// third-level cache by, which keeps the filters of convolutions for the next picture.
+/// y[r] = Σ x[i] · w[r, i] for kRows rows r of w: as many streams of reading as pay.
 template <int kRows>
 __attribute__((target("avx2,fma"))) void dotRows(int64_t k, const float* x, const float* w, float* y) {
-  constexpr int kParts = 2, kAhead = 384;
+  constexpr int kParts = 2;
   __m256 sums[kRows][kParts];
   for (auto& row : sums)
     for (__m256& sum : row) sum = _mm256_setzero_ps();
   int64_t i = 0;
   for (; i + 8 * kParts <= k; i += 8 * kParts)
-    for (int r = 0; r < kRows; ++r) {
-      _mm_prefetch(w + r * k + i + kAhead, _MM_HINT_NTA);
+    for (int r = 0; r < kRows; ++r)
       for (int part = 0; part < kParts; ++part)
         sums[r][part] = _mm256_fmadd_ps(_mm256_loadu_ps(x + i + 8 * part),
                                         _mm256_loadu_ps(w + r * k + i + 8 * part), sums[r][part]);
-    }
   for (int r = 0; r < kRows; ++r) {
     float lanes[8];
     _mm256_storeu_ps(lanes, _mm256_add_ps(sums[r][0], sums[r][1]));

@@ -18,6 +18,7 @@ struct Power34 {
   float operator()(float s) const {
     int32_t bits;
     std::memcpy(&bits, &s, sizeof bits);
+    const int32_t ifFinite = (bits == 0x7F800000) - 1;
     bits = 0x6F0D00B8 - (bits - (bits >> 2));
     float y;
     std::memcpy(&y, &bits, sizeof y);
@@ -25,11 +26,15 @@ struct Power34 {
     const float power =
         y * (1 + d * (d * (d * (d * (d * -0.17719075f + 0.061684016f) - 0.122128285f) + 0.15593696f) -
                       0.2500067f));
-    return s > FLT_MAX ? 0 : power;
+    // A mask, as with AVX2 a loop with a choice in it is not vectorised.
+    std::memcpy(&bits, &power, sizeof bits);
+    bits &= ifFinite;
+    std::memcpy(&y, &bits, sizeof y);
+    return y;
   }
   /// power / s
   float quotient(float power, float s) const {
-    const float root = std::min(s, FLT_MAX) * power * power;  // s^(-1/2)
+    const float root = std::min(s, FLT_MAX) * power * power;  // s^(-1/2); ∞ · 0 is no number.
     return power * (root * root);
   }
 };

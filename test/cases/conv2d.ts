@@ -119,6 +119,26 @@ export default defineOp<{ x: Tensor; weight: Tensor; bias?: Tensor }, Omit<Conv2
       params: { padding: [0, 3] },
     },
     {
+      name: '3 to 48 channels, kernel > image',
+      inputs: { x: of(1, 3, 2, 3), weight: of(48, 5, 5, 3), bias: of(48) },
+      params: { padding: 2 },
+    },
+    {
+      name: '2 to 16 channels, padding > kernel',
+      inputs: { x: of(1, 3, 4, 2), weight: of(16, 2, 2, 2), bias: of(16) },
+      params: { padding: 3 },
+    },
+    {
+      name: '5 to 16 channels, rows dilated',
+      inputs: { x: of(2, 9, 6, 5), weight: of(16, 3, 3, 5), bias: of(16) },
+      params: { dilation: [2, 1], padding: 1 },
+    },
+    {
+      name: '3 to 16 channels, kernel = image',
+      inputs: { x: of(1, 4, 5, 3), weight: of(16, 4, 5, 3), bias: of(16) },
+      params: {},
+    },
+    {
       name: '8 to 32 channels, stride > kernel',
       inputs: { x: of(2, 11, 8, 8), weight: of(32, 2, 2, 8), bias: of(32) },
       params: { stride: 3 },
