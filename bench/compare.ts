@@ -15,7 +15,7 @@ export interface Change {
   readonly now: Figure;
   /** New by old, less 1. */
   readonly change: number;
-  /** Whether the trials of both have no value in common: more than chance. Null where there is one value only. */
+  /** Whether the trials of both have no value in common: more than chance. Null where one of them has one value only. */
   readonly beyondSpread: boolean | null;
 }
 
@@ -41,6 +41,7 @@ export function compare(old: unknown, now: unknown): Change[] {
 function isBeyond(old: Figure, now: Figure): boolean | null {
   if (old.least === undefined || old.most === undefined) return null;
   if (now.least === undefined || now.most === undefined) return null;
+  if (old.least === old.most || now.least === now.most) return null;
   return now.least > old.most || now.most < old.least;
 }
 
@@ -59,7 +60,7 @@ export function printChanges(changes: readonly Change[]): void {
 
 function text({ value, least, most }: Figure): string {
   const figure = String(rounded(value, 2));
-  return least === undefined || most === undefined ? figure : `${figure} (${range({ least, most })})`;
+  return least === undefined || most === undefined ? figure : `${figure} (${range({ least, most }, 2)})`;
 }
 
 /** Figures, by the path to them; members of lists by what names them. */

@@ -1,6 +1,7 @@
-import { readFileSync } from 'node:fs';
+import { accessSync, constants, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { type Machine, machine } from '../lib/bench/machine.js';
 import { measureNetwork, type NetworkRow, networkTrials } from '../lib/bench/network.js';
 import { runJson, runTrialProcess } from '../lib/bench/processes.js';
@@ -51,7 +52,7 @@ interface Options extends DeviceOptions {
   seconds: number;
   repeats: number;
   peers: PeerName[];
-  compare?: string;
+  compare?: Report;
   out?: string;
   json?: boolean;
   launches?: boolean;
@@ -63,7 +64,7 @@ const SCALED_THREADS = [1, 2];
 
 const command = new Command('bench')
   .description('Measures; without --full or --only the whole network. See bench/README.md.')
-  .option('--full', 'every part')
+  .addOption(new Option('--full', 'every part').conflicts('only'))
   .addOption(new Option('--only <part>', 'one part').choices(PARTS))
   .option(
     '--batch <sizes>',
@@ -79,10 +80,15 @@ const command = new Command('bench')
       .argParser((text) => text.split(',').map(expectPeer))
       .default([]),
   )
-  .option('--compare <file>', "another run's report: what changed, and whether by more than the spread")
+  .option(
+    '--compare <file>',
+    "another run's report: what changed, and whether by more than the spread",
+    expectReport,
+  )
   .option(
     '--out <file>',
     'where the report is written, as JSON (default: bench/report.json, or nowhere with --json)',
+    expectWritable,
   )
   .option('--json', 'the report on stdout, and nothing else there')
   .option('--launches', 'only what operations cost on the host, on the simulator of CUDA');
@@ -91,15 +97,40 @@ addDeviceOptions(command);
 function expectPeer(name: string): PeerName {
   const peer = PEER_NAMES.find((known) => known === name);
   if (peer === undefined)
-    throw new Error(`Expected ${PEER_NAMES.join(' or ')} for --peers but received ${name}`);
+    throw new InvalidArgumentError(`Expected ${PEER_NAMES.join(' or ')} but received ${name}`);
   return peer;
+}
+
+/** Refused before anything is measured. */
+function expectReport(file: string): Report {
+  try {
+    const report: unknown = JSON.parse(readFileSync(file, 'utf8'));
+    if (typeof report === 'object' && report !== null && 'machine' in report) return report as Report;
+  } catch (error) {
+    throw new InvalidArgumentError(
+      `Expected a report of this bench but received ${file}: ${reasonOf(error)}`,
+    );
+  }
+  throw new InvalidArgumentError(
+    `Expected a report of this bench but received ${file}, which has no machine`,
+  );
+}
+
+function expectWritable(file: string): string {
+  try {
+    accessSync(dirname(file), constants.W_OK);
+    return file;
+  } catch (error) {
+    throw new InvalidArgumentError(
+      `Expected a file in a folder that can be written to but received ${file}: ${reasonOf(error)}`,
+    );
+  }
 }
 
 async function run(options: Options): Promise<void> {
   const { json = false } = options;
   const out = options.out ?? (json ? undefined : REPORT);
-  const old =
-    options.compare === undefined ? undefined : (JSON.parse(readFileSync(options.compare, 'utf8')) as Report);
+  const old = options.compare;
   const measured = await measure(options, (line) => console.error(line));
   const report: Report = old === undefined ? measured : { ...measured, changes: compare(old, measured) };
   if (out !== undefined)

@@ -70,7 +70,7 @@ function printLayers({
         pass,
         batch: batch === 0 ? '' : batch,
         ms: rounded(ms.median, 2),
-        spread: `${rounded(ms.least, 2)} to ${rounded(ms.most, 2)}`,
+        spread: range(ms, 2),
         'GFLOP/s': gflopPerSecond === undefined ? '' : rounded(gflopPerSecond),
         '% of GEMM': ofGemmPeak === undefined ? '' : rounded(100 * ofGemmPeak),
         '× memory': ofMemory === undefined ? '' : rounded(ofMemory, 2),
@@ -100,7 +100,7 @@ function printLrn(rows: readonly LrnRow[]): void {
     rows.map(({ layer, ms, ofMemory, torchMs, ratio }) => ({
       'forward + backward of': layer,
       ms: rounded(ms.median, 2),
-      spread: range(ms),
+      spread: range(ms, 2),
       '× memory': rounded(ofMemory, 2),
       ...(torchMs === undefined || ratio === undefined
         ? {}
@@ -140,7 +140,7 @@ function printHost({
 export function hostTimes({ enqueueUs, launchUs, wallUs }: HostTime) {
   return {
     'enqueued by JavaScript': rounded(enqueueUs),
-    'launched by the stream': launchUs === null ? 'unknown' : rounded(launchUs),
+    "processor time of the stream's thread": launchUs === null ? 'unknown' : rounded(launchUs),
     'until done': rounded(wallUs),
   };
 }

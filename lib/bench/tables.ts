@@ -82,8 +82,8 @@ function named(kind: Trial['kind']): string {
   return kind === 'train' ? 'training' : 'inference';
 }
 
-export function range({ least, most }: { least: number; most: number }): string {
-  return `${rounded(least)} to ${rounded(most)}`;
+export function range({ least, most }: { least: number; most: number }, digits = 1): string {
+  return `${rounded(least, digits)} to ${rounded(most, digits)}`;
 }
 
 export function rounded(value: number, digits = 1): number {

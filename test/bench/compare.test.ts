@@ -11,6 +11,8 @@ describe('bench --compare', () => {
     expect(faster?.change).to.be.closeTo(0.1, 1e-12);
     const [same] = compare(train(spread(49, 50, 55)), train(spread(54, 55, 56)));
     expect(same?.beyondSpread).to.equal(false);
+    const [ofOneTrial] = compare(train(spread(49, 50, 51)), train(spread(55, 55, 55)));
+    expect(ofOneTrial?.beyondSpread).to.equal(null);
   });
 
   it('finds figures again by what they are of, not by their place', () => {
