@@ -3,6 +3,8 @@ import { readGolden } from './support/golden.js';
 import { trainTrace } from './support/trace.js';
 
 const TOLERANCE = 1e-3;
+/** With oneDNN's older kernels forced a last bit makes another number a window's maximum; by all others 2e-5 at most. */
+const NORM_TOLERANCE = process.env.NODE_CUDNN_CONV2D === 'jit' ? 5e-3 : TOLERANCE;
 
 describe('ten steps of AlexNet as PyTorch makes them', () => {
   it('loss at each step, norms of parameters and velocities after the last', async () => {
@@ -17,7 +19,7 @@ describe('ten steps of AlexNet as PyTorch makes them', () => {
     expect([...golden.keys()].filter((name) => name !== 'losses')).to.have.members([...norms.keys()]);
     for (const [name, norm] of norms) {
       const error = Math.abs(norm / Number(golden.get(name)?.data[0]) - 1);
-      expect(error, `relative error of the norm of ${name}`).to.be.at.most(TOLERANCE);
+      expect(error, `relative error of the norm of ${name}`).to.be.at.most(NORM_TOLERANCE);
     }
   });
 });
