@@ -93,6 +93,7 @@ const command = new Command('bench')
   .option('--json', 'the report on stdout, and nothing else there')
   .option('--launches', 'only what operations cost on the host, on the simulator of CUDA');
 addDeviceOptions(command);
+command.exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2));
 
 function expectPeer(name: string): PeerName {
   const peer = PEER_NAMES.find((known) => known === name);
@@ -118,7 +119,7 @@ function expectReport(file: string): Report {
 
 function expectWritable(file: string): string {
   try {
-    accessSync(dirname(file), constants.W_OK);
+    accessSync(`${dirname(file)}/.`, constants.W_OK);
     return file;
   } catch (error) {
     throw new InvalidArgumentError(

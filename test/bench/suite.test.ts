@@ -171,9 +171,21 @@ describe('bench suite', function () {
     expect(again.host?.training).to.include.all.keys('allocationHits', 'eventLoopDelayMs', 'longestCall');
   });
 
-  it('says which peer it does not know', async () => {
-    const { code, stderr } = await runNode(['--import', 'tsx/esm', bench, '--peers', 'caffe'], 60_000);
-    expect(code).to.not.equal(0);
-    expect(stderr).to.include('Expected torch or onnxruntime for --peers but received caffe');
+  describe('refuses before it measures', () => {
+    for (const [what, option, value, expected] of [
+      ['a peer it does not know', '--peers', 'caffe', 'Expected torch or onnxruntime but received caffe'],
+      ['a report that is none', '--compare', bench, `Expected a report of this bench but received ${bench}`],
+      [
+        'a folder that is none',
+        '--out',
+        join(bench, 'r.json'),
+        'Expected a file in a folder that can be written',
+      ],
+    ] as const)
+      it(what, async () => {
+        const { code, stderr } = await runNode(['--import', 'tsx/esm', bench, option, value], 60_000);
+        expect(code).to.equal(2);
+        expect(stderr).to.include(`option '${option} `).and.include(expected);
+      });
   });
 });
