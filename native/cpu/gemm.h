@@ -12,8 +12,10 @@ void gemm(bool transposeA, bool transposeB, int64_t m, int64_t n, int64_t k, con
 void gemmFewRows(Context& context, int64_t m, int64_t n, int64_t k, const float* a, const float* b, float* c);
 
 /// The products of few rows in which the weights w[n,k] cost more than the arithmetic, each element of them
-/// touched once, with AVX2: y[m,n] = x[m,k] · wᵀ, and dw[n,k] = dyᵀ · x, dy[m,n].
+/// touched once, with AVX2: y[m,n] = x[m,k] · wᵀ, dx[m,k] = dy[m,n] · w, and dw[n,k] = dyᵀ · x.
 void readOnce(Context& context, int64_t m, int64_t n, int64_t k, const float* x, const float* w, float* y);
+void readOnceBack(Context& context, int64_t m, int64_t n, int64_t k, const float* dy, const float* w,
+                  float* dx);
 void writeOnce(Context& context, int64_t m, int64_t n, int64_t k, const float* dy, const float* x, float* dw);
 
 /// y = relu?(y + bias) in `rows` rows of `columns`, `ld` elements apart. `bias` may be null.

@@ -63,6 +63,10 @@ void multiplyTransposed(Context& context, int64_t m, int64_t n, int64_t k, const
 
 /// c[m,n] = a[m,k] · b[k,n]
 void multiply(Context& context, int64_t m, int64_t n, int64_t k, const float* a, const float* b, float* c) {
+  if (m <= kFewRows) {
+    context.implementation = "read once";
+    return readOnceBack(context, m, k, n, a, b, c);
+  }
   if (context.isa == Isa::Avx2 && m >= 24 && m < 512) {
     context.implementation = "few rows";
     return gemmFewRows(context, m, n, k, a, b, c);
