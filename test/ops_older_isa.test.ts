@@ -20,8 +20,10 @@ describe('an older instruction set, on a processor that has AVX-512 (elsewhere s
   for (const [isa, forced] of [
     ['AVX2', ''],
     ['AVX2', 'winograd'],
+    ['AVX2', 'onednn'],
     ['SSE41', ''],
     ['SSE41', 'winograd'],
+    ['SSE41', 'onednn'],
     ['SSE41', 'windows'],
   ])
     it(`${isa}, ${forced || "the table's"} convolutions: conv2d, linear, matmul and lrn are as PyTorch`, async () => {

@@ -22,8 +22,11 @@ OneDnnPlan::Binding OneDnnPlan::bind(const dnnl::engine& engine, const Operand& 
   if (operand.wanted != operand.tensor) {
     binding.wanted = dnnl::memory(operand.wanted, engine, nullptr);
     binding.offset = reserve(operand.wanted.get_size());
-    binding.reorder = written ? dnnl::reorder(binding.wanted, binding.tensor)
-                              : dnnl::reorder(binding.tensor, binding.wanted);
+    if (!written) binding.blocks = FilterBlocks::between(operand.tensor, operand.wanted);
+    if (written)
+      binding.reorder = dnnl::reorder(binding.wanted, binding.tensor);
+    else if (!binding.blocks)
+      binding.reorder = dnnl::reorder(binding.tensor, binding.wanted);
   }
   arguments_[operand.argument] = binding.wanted;
   return binding;
@@ -39,13 +42,16 @@ void OneDnnPlan::run(Context& context, std::initializer_list<const float*> input
   char* workspace = workspaceBytes_ > 0 ? static_cast<char*>(context.workspace(0, workspaceBytes_)) : nullptr;
   const auto place = [workspace](Binding& binding, float* data) {
     binding.tensor.set_data_handle(data);
-    if (binding.reorder) binding.wanted.set_data_handle(workspace + binding.offset);
+    if (binding.reorder || binding.blocks) binding.wanted.set_data_handle(workspace + binding.offset);
   };
   if (scratchpad_) scratchpad_.set_data_handle(workspace + scratchpadOffset_);
   place(output_, output);
   auto data = inputs.begin();
   for (Binding& input : inputs_) {
-    place(input, const_cast<float*>(*data++));
+    const float* const tensor = *data++;
+    place(input, const_cast<float*>(tensor));
+    if (input.blocks)
+      input.blocks->pack(context, tensor, static_cast<float*>(input.wanted.get_data_handle()));
     if (input.reorder) input.reorder.execute(context.stream, input.tensor, input.wanted);
   }
   primitive_.execute(context.stream, arguments_);

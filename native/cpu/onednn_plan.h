@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "cpu/context.h"
+#include "cpu/filter_blocks.h"
 
 namespace nodecudnn {
 
@@ -24,8 +25,9 @@ class OneDnnPlan {
  private:
   struct Binding {
     dnnl::memory tensor, wanted;  // the same object where no reorder is needed
-    dnnl::reorder reorder;        // empty likewise
-    size_t offset = 0;            // of `wanted` in the workspace
+    std::optional<FilterBlocks> blocks;
+    dnnl::reorder reorder;  // empty likewise, and with `blocks`
+    size_t offset = 0;      // of `wanted` in the workspace
   };
   Binding bind(const dnnl::engine& engine, const Operand& operand, bool written);
   size_t reserve(size_t bytes);
