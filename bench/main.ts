@@ -1,4 +1,4 @@
-import { accessSync, constants, readFileSync } from 'node:fs';
+import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError, Option } from 'commander';
@@ -120,6 +120,7 @@ function expectReport(file: string): Report {
 function expectWritable(file: string): string {
   try {
     accessSync(`${dirname(file)}/.`, constants.W_OK);
+    if (statSync(file, { throwIfNoEntry: false })?.isDirectory()) throw new Error('it is a folder');
     return file;
   } catch (error) {
     throw new InvalidArgumentError(

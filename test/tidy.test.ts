@@ -164,7 +164,8 @@ describe('tidy', () => {
         ),
       );
       expect(await Promise.all(results.map((t) => t.item()))).to.deep.equal([0, 25, 50, 75]);
-      expect(Device.get().memory().liveBuffers).to.equal(start + 4);
+      // Less, if the garbage of an earlier test was collected meanwhile.
+      expect(Device.get().memory().liveBuffers).to.be.at.most(start + 4);
       for (const t of results) t.dispose();
     });
 

@@ -33,9 +33,9 @@ bool lacksBackward(const Shape& q) {
 }
 
 /// Whether Winograd's products are large enough (32 channels 1.4–1.7×, 16 channels 0.9×), enough work comes
-/// on each filter that is transformed (images of 13², 256 to 384 channels: 1 image 0.5×, 4 images 1.03×, 8
-/// images 1.4×), and its tiles of 4 × 4 or 3 × 3 output pixels are filled by half (images of 6² 1.0×, 5²
-/// 0.7×).
+/// on each filter that is transformed (images of 13², 256 to 384 channels: 1 image 0.5×, 4 images 0.94–1.2×,
+/// 8 images 1.2–1.5×), and its tiles of 4 × 4 or 3 × 3 output pixels are filled by half (images of 6² 1.0×,
+/// 5² 0.7×).
 template <Pass kPass>
 bool suitsWinograd(const Shape& q) {
   if (!conv2dWinograd.supports(kPass, q) || q.groupC() < 32 || q.groupK() < 32) return false;

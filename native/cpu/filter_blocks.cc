@@ -35,7 +35,7 @@ __attribute__((target("avx2"))) void transposeTile(const float* in, int64_t ldIn
 #endif
 
 /// Eight filters of `size`, their first weights `block` apart in `out`.
-void packEight(Isa isa, int64_t size, int64_t block, const float* in, float* out) {
+void packEight([[maybe_unused]] Isa isa, int64_t size, int64_t block, const float* in, float* out) {
   int64_t column = 0;
 #if defined(__x86_64__)
   if (isa != Isa::Baseline)
@@ -51,6 +51,7 @@ void packEight(Isa isa, int64_t size, int64_t block, const float* in, float* out
 std::optional<FilterBlocks> FilterBlocks::between(const dnnl::memory::desc& tensor,
                                                   const dnnl::memory::desc& wanted) {
   if (wanted.get_inner_nblks() != 1 || wanted.get_padded_dims() != tensor.get_dims()) return {};
+  if (wanted.get_size() != tensor.get_size()) return {};
   const auto dims = tensor.get_dims(), from = tensor.get_strides(), to = wanted.get_strides();
   const size_t ofFilter = dims.size() == 5 ? 1 : 0;  // Before it the groups.
   const int64_t block = wanted.get_inner_blks()[0], size = from[ofFilter];

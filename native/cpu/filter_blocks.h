@@ -7,7 +7,7 @@ namespace nodecudnn {
 
 /// The layout that oneDNN's convolutions want of filters: `block` output channels beside each other for each
 /// of the `size` weights of a filter. In KRSC each filter is in one piece, so it is a transposition, for
-/// which oneDNN's reorder takes four times as long with AVX-512 (of conv3 of one picture 0.41 of 1.0 ms).
+/// which oneDNN's reorder takes three times as long with AVX-512 (of conv3 of one picture 0.41 of 1.0 ms).
 struct FilterBlocks {
   int64_t groups, filters, size, block;
 

@@ -33,6 +33,7 @@ std::shared_ptr<OneDnnPlan> makePlan(const Context& context, int64_t m, int64_t 
 
 /// Of so few rows a product takes as long as reading, or writing, the weights.
 constexpr int64_t kFewRows = 3;
+constexpr int64_t kLeastColumns = 256;  // Enough of them for each thread.
 constexpr size_t kBeyondCaches = 16 << 20;
 
 /// y[m,n] = relu?(x[m,k] · w[n,k]ᵀ + bias). With AVX-512 oneDNN's sgemm reaches half of its matmul here.
@@ -63,7 +64,7 @@ void multiplyTransposed(Context& context, int64_t m, int64_t n, int64_t k, const
 
 /// c[m,n] = a[m,k] · b[k,n]
 void multiply(Context& context, int64_t m, int64_t n, int64_t k, const float* a, const float* b, float* c) {
-  if (m <= kFewRows) {
+  if (context.isa != Isa::Baseline && m <= kFewRows && n >= kLeastColumns) {
     context.implementation = "read once";
     return readOnceBack(context, m, k, n, a, b, c);
   }

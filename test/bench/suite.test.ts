@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
@@ -174,6 +175,7 @@ describe('bench suite', function () {
   describe('refuses before it measures', () => {
     for (const [what, option, value, expected] of [
       ['a peer it does not know', '--peers', 'caffe', 'Expected torch or onnxruntime but received caffe'],
+      ['a folder', '--out', tmpdir(), 'it is a folder'],
       ['a report that is none', '--compare', bench, `Expected a report of this bench but received ${bench}`],
       [
         'a folder that is none',

@@ -14,7 +14,7 @@ describe('memory', () => {
     });
   });
 
-  it('of 1 KiB a step would be seen', async () => {
+  it('of 2 KiB a step would be seen', async () => {
     const { code, stdout } = await runProgram('memory.mjs', ['leak'], { nodeArgs });
     expect(code).to.equal(0);
     expect(stdout).to.match(/^(-?\d+,){6}-?\d+ bytes more\n$/);

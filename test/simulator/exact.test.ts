@@ -14,11 +14,13 @@ describe('simulator: blocks of exactly what was asked for, freed where their ten
   const simulator = useSimulator();
   const device = () => simulator.device(0);
   let wanted: Training;
+  let end = (): void => undefined;
   before(async () => {
     wanted = await train('cpu', BATCH, STEPS);
     simulator.exact(true);
+    end = () => simulator.exact(false);
   });
-  after(() => simulator.exact(false));
+  after(() => end());
 
   for (const seed of SEEDS.slice(0, 5)) {
     describe(`seed ${seed}`, () => {
