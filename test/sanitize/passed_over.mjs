@@ -5,7 +5,7 @@
 export const PASSED_OVER = [
   'is used again at once, in the order of the stream',
   'that is resident is flat over 2,000 small steps',
-  'of 1 KiB a step would be seen',
+  'of 2 KiB a step would be seen',
   'of 2,000 models that were dropped without dispose() comes back by itself',
   'trains as well by Winograd as directly, over 200 steps',
 ];
