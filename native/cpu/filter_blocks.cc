@@ -59,11 +59,11 @@ std::optional<FilterBlocks> FilterBlocks::between(const dnnl::memory::desc& tens
   if (to[ofFilter] != size * block || (ofFilter == 1 && to[0] != from[0])) return {};
   for (size_t i = ofFilter + 1; i < dims.size(); ++i)
     if (dims[i] > 1 && to[i] != from[i] * block) return {};
-  return FilterBlocks{ofFilter == 1 ? dims[0] : 1, dims[ofFilter], size, block};
+  return FilterBlocks{(ofFilter == 1 ? dims[0] : 1) * dims[ofFilter], size, block};
 }
 
 void FilterBlocks::pack(const Context& context, const float* in, float* out) const {
-  parallelFor(context.threads, groups * filters / kTile, 1, [&](int64_t begin, int64_t end) {
+  parallelFor(context.threads, filters / kTile, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin * kTile; i < end * kTile; i += kTile)
       packEight(context.isa, size, block, in + i * size, out + i / block * block * size + i % block);
   });
